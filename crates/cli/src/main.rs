@@ -1,0 +1,2 @@
+//! hone
+fn main() {}

@@ -1,0 +1,89 @@
+//! The nouns of Hone as types: ids, states with their legal transitions, policies, and the sources of time and
+//! randomness that everything above receives as parameters.
+//!
+//! Every other crate builds on this one. It does no I/O and knows neither databases nor HTTP.
+
+mod clock;
+mod entropy;
+mod feedback;
+mod ids;
+mod input;
+mod interaction;
+mod lifecycle;
+mod policy;
+mod scope;
+mod version;
+
+pub use clock::{Clock, HOUR_US, ManualClock, SECOND_US, SystemClock, format_rfc3339, parse_rfc3339};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
+pub use ids::{
+    ApiKeyId, ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
+    ModelVersionId, ProjectId, RunId, ScheduleId, SubjectId, TaskId,
+};
+pub use input::{FieldError, InvalidInput, parse_json};
+pub use interaction::{AnswerSource, Identity, InteractionStatus, MAX_TEXT_BYTES, NewInteraction};
+pub use lifecycle::{DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Stage};
+pub use policy::{
+    CurationPolicy, DeploymentPolicy, PredictionPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
+};
+pub use scope::{Scope, ScopeSet};
+pub use version::{ParseVersionError, Version};
+
+/// Returned when stored or given text names no variant of a closed set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{given}\" is not a {noun}; expected one of: {expected}")]
+pub struct UnknownVariant {
+    /// What the text should have named.
+    pub noun: &'static str,
+    /// The text as given.
+    pub given: String,
+    /// The accepted spellings, comma separated.
+    pub expected: String,
+}
+
+/// Declares an enum whose variants have one spelling in JSON, in the database and in messages.
+macro_rules! spelled_enum {
+    ($(#[$meta:meta])* $name:ident ($noun:literal) { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+        )]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// All variants, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The one spelling used in JSON, the database and messages.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownVariant;
+            fn from_str(given: &str) -> Result<Self, $crate::UnknownVariant> {
+                match given {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::UnknownVariant {
+                        noun: $noun,
+                        given: given.chars().take(40).collect(),
+                        expected: [$($text),+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::UnknownVariant;
+            fn try_from(given: String) -> Result<Self, $crate::UnknownVariant> { given.parse() }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.pad(self.as_str()) }
+        }
+    };
+}
+pub(crate) use spelled_enum;

@@ -1,0 +1,137 @@
+//! The states that examples, runs and model versions pass through, and which passage is legal.
+
+use crate::spelled_enum;
+
+/// A change of state that the noun does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{noun} cannot go from {from} to {to}")]
+pub struct IllegalTransition {
+    /// The noun, such as `example`.
+    pub noun: &'static str,
+    /// The present state.
+    pub from: &'static str,
+    /// The state asked for.
+    pub to: &'static str,
+}
+
+spelled_enum! {
+    /// Where an example stands.
+    ExampleStatus ("example status") {
+        /// Made, not looked at.
+        Pending = "pending",
+        /// Seen by a person, not decided.
+        Reviewed = "reviewed",
+        /// Allowed into datasets.
+        Approved = "approved",
+        /// Kept out of datasets, with a reason.
+        Rejected = "rejected",
+        /// Part of at least one frozen dataset.
+        Used = "used",
+    }
+}
+
+impl ExampleStatus {
+    /// Moves to `to`, or says why not: what was used for training stays used or is rejected, never back to pending.
+    pub fn transition(self, to: Self) -> Result<Self, IllegalTransition> {
+        use ExampleStatus::{Approved, Pending, Rejected, Reviewed, Used};
+        let legal = match (self, to) {
+            (from, to) if from == to => true,
+            (_, Pending) | (Used, Reviewed | Approved) | (Pending | Reviewed | Rejected, Used) => false,
+            (_, Reviewed | Approved | Rejected | Used) => true,
+        };
+        if legal {
+            Ok(to)
+        } else {
+            Err(IllegalTransition { noun: "example", from: self.as_str(), to: to.as_str() })
+        }
+    }
+}
+
+spelled_enum! {
+    /// Where an example came from.
+    ExampleOrigin ("example origin") {
+        /// A recorded interaction with its feedback.
+        Live = "live",
+        /// A file or an API call with ready examples.
+        Imported = "imported",
+        /// A gold-standard interaction.
+        Reference = "reference",
+        /// Made by a program.
+        Synthetic = "synthetic",
+    }
+}
+
+spelled_enum! {
+    /// Where a training run stands.
+    RunStatus ("run status") {
+        /// Waiting for a worker.
+        Queued = "queued",
+        /// Freezing, training or evaluating.
+        Running = "running",
+        /// Finished; the decision says whether its version went live.
+        Completed = "completed",
+        /// Ended with an error; what served before still serves.
+        Failed = "failed",
+        /// Stopped by hand.
+        Cancelled = "cancelled",
+    }
+}
+
+impl RunStatus {
+    /// Whether nothing more will happen to the run.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+spelled_enum! {
+    /// Where a model version stands.
+    Stage ("stage") {
+        /// Registered, not serving.
+        Candidate = "candidate",
+        /// Serving its task.
+        Live = "live",
+        /// Served before; can be rolled back to.
+        Retired = "retired",
+        /// Refused by the gate.
+        Refused = "refused",
+    }
+}
+
+spelled_enum! {
+    /// Why a version came to serve.
+    DeploymentKind ("deployment kind") {
+        /// The task had no version yet.
+        First = "first",
+        /// The gate accepted it.
+        Gate = "gate",
+        /// A person asked for it.
+        Manual = "manual",
+        /// A person or a rule went back to it.
+        Rollback = "rollback",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_examples_never_become_pending() {
+        for &from in ExampleStatus::ALL {
+            let back = from.transition(ExampleStatus::Pending);
+            assert_eq!(back.is_ok(), from == ExampleStatus::Pending, "{from}");
+        }
+        assert!(ExampleStatus::Approved.transition(ExampleStatus::Used).is_ok());
+        assert!(ExampleStatus::Pending.transition(ExampleStatus::Used).is_err());
+    }
+
+    #[test]
+    fn every_spelling_reads_back() {
+        for &status in ExampleStatus::ALL {
+            assert_eq!(status.as_str().parse::<ExampleStatus>().unwrap(), status);
+        }
+        let error = "done".parse::<RunStatus>().unwrap_err().to_string();
+        assert!(error.contains("completed"), "{error}");
+    }
+}

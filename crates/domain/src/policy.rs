@@ -1,0 +1,241 @@
+//! A task's policies: what becomes an example, when to train, what may go live, when to abstain.
+//!
+//! Every number has the documented default; a task overrides what it wants. Stored with the task as JSON.
+
+use crate::{InvalidInput, spelled_enum};
+
+spelled_enum! {
+    /// What a task does.
+    TaskKind ("task kind") {
+        /// Text to label.
+        Classify = "classify",
+        /// Messages to text.
+        Generate = "generate",
+    }
+}
+
+spelled_enum! {
+    /// Why a training was started.
+    TrainingTrigger ("training trigger") {
+        /// Enough new samples since the last training.
+        NewSamples = "new_samples",
+        /// Enough new samples that a person validated since the last training.
+        NewValidated = "new_validated",
+        /// The live accuracy fell under the threshold.
+        Accuracy = "accuracy",
+        /// The last training is long enough ago and something is new.
+        Age = "age",
+        /// A person asked for it.
+        Manual = "manual",
+    }
+}
+
+/// All policies of a task.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskPolicy {
+    /// What becomes an example.
+    pub curation: CurationPolicy,
+    /// When and how to train.
+    pub training: TrainingPolicy,
+    /// What may go live.
+    pub deployment: DeploymentPolicy,
+    /// How to answer.
+    pub prediction: PredictionPolicy,
+}
+
+/// What becomes an example.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CurationPolicy {
+    /// Curate by itself when feedback arrives.
+    pub automatic: bool,
+    /// Interactions rated this or higher are taken (1 to 5).
+    pub min_rating: u8,
+    /// Interactions with a thumb up are taken.
+    pub take_thumbs_up: bool,
+    /// Uncorrected interactions under this confidence are not taken (0 to 1).
+    pub min_confidence: f64,
+    /// Longer inputs are not taken, in characters.
+    pub max_input_chars: usize,
+    /// Weight of an example that a person corrected; others weigh 1.
+    pub corrected_weight: f64,
+}
+
+impl Default for CurationPolicy {
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            min_rating: 4,
+            take_thumbs_up: true,
+            min_confidence: 0.0,
+            max_input_chars: 10_000,
+            corrected_weight: 2.0,
+        }
+    }
+}
+
+/// Shares of a dataset's parts; they add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SplitShares {
+    /// Fitted on.
+    pub train: f64,
+    /// For choosing settings.
+    pub validation: f64,
+    /// Held out: the gate compares on it.
+    pub test: f64,
+}
+
+impl Default for SplitShares {
+    fn default() -> Self {
+        Self { train: 0.70, validation: 0.15, test: 0.15 }
+    }
+}
+
+/// When and how to train.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingPolicy {
+    /// Train by itself when a trigger holds.
+    pub automatic: bool,
+    /// Never train with fewer examples.
+    pub min_samples: i64,
+    /// Train after this many new examples; 0 switches the trigger off.
+    pub new_samples: i64,
+    /// Train after this many new examples that a person validated; 0 switches the trigger off.
+    pub new_validated: i64,
+    /// Train when the live accuracy falls below this (0 to 1) and something is new; 0 switches the trigger off.
+    pub accuracy_below: f64,
+    /// Judged interactions needed before the accuracy counts.
+    pub accuracy_min_judged: i64,
+    /// Train when the last training is this many hours ago and something is new; 0 switches the trigger off.
+    pub max_age_hours: i64,
+    /// Shares of the dataset's parts.
+    pub split: SplitShares,
+    /// Name of the trainer.
+    pub trainer: String,
+    /// Settings of the trainer; see the user guide for those of `linear`.
+    #[schema(value_type = Object)]
+    pub settings: serde_json::Value,
+}
+
+impl Default for TrainingPolicy {
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            min_samples: 20,
+            new_samples: 100,
+            new_validated: 1_000,
+            accuracy_below: 0.95,
+            accuracy_min_judged: 100,
+            max_age_hours: 24,
+            split: SplitShares::default(),
+            trainer: "linear".to_owned(),
+            settings: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// What may go live.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeploymentPolicy {
+    /// Deploy by itself when the gate accepts.
+    pub automatic: bool,
+    /// A later version is refused when its macro-F1 is more than this below the live one's.
+    pub max_f1_drop: f64,
+}
+
+impl Default for DeploymentPolicy {
+    fn default() -> Self {
+        Self { automatic: true, max_f1_drop: 0.05 }
+    }
+}
+
+/// How to answer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PredictionPolicy {
+    /// Abstain when the probability of the best label is lower (0 to 1).
+    pub abstain_below: f64,
+    /// How many alternatives to return.
+    pub alternatives: usize,
+    /// Record predictions unless the request says otherwise.
+    pub record: bool,
+}
+
+impl Default for PredictionPolicy {
+    fn default() -> Self {
+        Self { abstain_below: 0.0, alternatives: 3, record: true }
+    }
+}
+
+impl TaskPolicy {
+    /// Checks every number; the trainer's own settings are checked by the trainer.
+    pub fn validate(&self) -> Result<(), InvalidInput> {
+        let (curation, training) = (&self.curation, &self.training);
+        if !(1..=5).contains(&curation.min_rating) {
+            return refuse("/policy/curation/min_rating", "give 1 to 5");
+        }
+        for (pointer, share) in [
+            ("/policy/curation/min_confidence", curation.min_confidence),
+            ("/policy/training/accuracy_below", training.accuracy_below),
+            ("/policy/deployment/max_f1_drop", self.deployment.max_f1_drop),
+            ("/policy/prediction/abstain_below", self.prediction.abstain_below),
+            ("/policy/training/split/train", training.split.train),
+            ("/policy/training/split/validation", training.split.validation),
+            ("/policy/training/split/test", training.split.test),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return refuse(pointer, "give a number from 0 to 1");
+            }
+        }
+        let total = training.split.train + training.split.validation + training.split.test;
+        if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 {
+            return refuse("/policy/training/split", "give three shares that add up to 1, with train above 0");
+        }
+        if !(curation.corrected_weight > 0.0 && curation.corrected_weight <= 1_000.0) {
+            return refuse("/policy/curation/corrected_weight", "give a number above 0 and up to 1000");
+        }
+        if training.min_samples < 2 {
+            return refuse("/policy/training/min_samples", "give 2 or more");
+        }
+        for (pointer, count) in [
+            ("/policy/training/new_samples", training.new_samples),
+            ("/policy/training/new_validated", training.new_validated),
+            ("/policy/training/accuracy_min_judged", training.accuracy_min_judged),
+            ("/policy/training/max_age_hours", training.max_age_hours),
+        ] {
+            if count < 0 {
+                return refuse(pointer, "give 0 (off) or more");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse(pointer: &str, detail: &str) -> Result<(), InvalidInput> {
+    Err(InvalidInput::field(pointer, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_documented_ones_and_valid() {
+        let policy = TaskPolicy::default();
+        policy.validate().unwrap();
+        assert_eq!((policy.training.min_samples, policy.training.new_samples), (20, 100));
+        assert_eq!((policy.training.new_validated, policy.training.max_age_hours), (1_000, 24));
+    }
+
+    #[test]
+    fn a_partial_policy_keeps_the_other_defaults() {
+        let policy: TaskPolicy = serde_json::from_str(r#"{"training":{"new_samples":50}}"#).unwrap();
+        assert_eq!(policy.training.new_samples, 50);
+        assert_eq!(policy.training.min_samples, 20);
+        assert!(serde_json::from_str::<TaskPolicy>(r#"{"trainning":{}}"#).is_err());
+    }
+}

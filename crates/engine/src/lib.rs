@@ -1,0 +1,1 @@
+//! The loop: record, feedback, curate, train, evaluate, registry, deploy.

@@ -1,0 +1,101 @@
+//! What a handler gets: the job, its lease, a way to tell progress and to learn of cancellation.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hone_domain::{Ids, JobId, ProjectId};
+use hone_storage::jobs::JobRow;
+use hone_storage::{Conn, Db, jobs};
+use uuid::Uuid;
+
+use crate::{JobError, JobState};
+
+/// The surroundings of one attempt at a job. Cheap to clone and to hand to blocking threads.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// The job as it was taken up.
+    pub job: Arc<JobRow>,
+    /// The database that the job lives in.
+    pub db: Db,
+    /// Ids and time.
+    pub ids: Ids,
+    token: Uuid,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_cancelled: AtomicBool,
+    is_finished: AtomicBool,
+    progress: Mutex<(f64, String)>,
+}
+
+impl JobContext {
+    pub(crate) fn new(job: JobRow, db: Db, ids: Ids, token: Uuid) -> Self {
+        Self { job: Arc::new(job), db, ids, token, shared: Arc::default() }
+    }
+
+    /// The job's id.
+    pub fn id(&self) -> JobId {
+        JobId(self.job.id)
+    }
+
+    /// The job's project.
+    pub fn project(&self) -> ProjectId {
+        ProjectId(self.job.project_id)
+    }
+
+    /// Whether the work should stop: someone asked, or the lease is lost. Asked from any thread.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Says how far the work is (0 to 1); stored with the next heartbeat. Called from any thread.
+    pub fn tell(&self, share: f64, message: &str) {
+        let mut progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        *progress = (share, message.to_owned());
+    }
+
+    /// Notes a step that those who watch the job see.
+    pub async fn note(&self, share: f64, message: &str) -> Result<(), JobError> {
+        self.tell(share, message);
+        let mut conn = self.db.begin().await?;
+        jobs::insert_event(&mut conn, self.project(), self.id(), self.ids.now_us(), share, message).await?;
+        conn.commit().await?;
+        Ok(())
+    }
+
+    /// Ends the job as succeeded in the transaction that holds its results: both become durable, or neither. Refused
+    /// when another worker has taken the job up, and then the transaction must be dropped.
+    pub async fn finish_in(&self, conn: &mut Conn, result: &serde_json::Value) -> Result<(), JobError> {
+        let (id, now_us) = (self.id(), self.ids.now_us());
+        let state = JobState::Succeeded.as_str();
+        if !jobs::finish(conn, id, self.token, state, None, Some(result), now_us).await? {
+            return Err(JobError::LeaseLost);
+        }
+        jobs::insert_event(conn, self.project(), id, now_us, 1.0, "done").await?;
+        self.shared.is_finished.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn token(&self) -> Uuid {
+        self.token
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.shared.is_finished.load(Ordering::Relaxed)
+    }
+
+    /// Extends the lease, stores progress and learns whether someone asked to stop.
+    pub(crate) async fn heartbeat(&self, lease_until_us: i64) -> Result<(), JobError> {
+        let (share, message) = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut conn = self.db.begin().await?;
+        let held = jobs::heartbeat(&mut conn, self.id(), self.token, lease_until_us, share, &message).await?;
+        conn.commit().await?;
+        // A lost lease stops the work like a cancellation: what it would store is refused anyway.
+        if held.is_none_or(|cancel_requested| cancel_requested) {
+            self.shared.is_cancelled.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

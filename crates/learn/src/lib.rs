@@ -1,0 +1,25 @@
+//! Features to models: TF-IDF, the linear SVM, calibration, metrics and the artifact format.
+//!
+//! `engine::train` calls a [`Trainer`] with a [`TrainingSet`]; the answer is a [`TextClassifier`], which `engine`
+//! stores as bytes and loads again to predict. Everything here is pure and synchronous: no files, no database.
+
+pub mod artifact;
+pub mod calibration;
+mod classifier;
+mod features;
+mod linear;
+pub mod metrics;
+mod sparse;
+mod svm;
+mod terms;
+mod trainer;
+
+pub use artifact::ArtifactError;
+pub use calibration::Calibration;
+pub use classifier::{Prediction, Scratch, TextClassifier};
+pub use features::{Analyser, Block, BlockSettings, Vectoriser};
+pub use linear::{CalibrationMethod, ClassWeight, FeatureSet, LinearSettings, LinearTrainer};
+pub use metrics::{Evaluation, LabelMetrics, Misclassified};
+pub use sparse::SparseRows;
+pub use svm::{LabelWeights, SvmProblem, SvmSettings, fit_svm};
+pub use trainer::{FitContext, Fitted, TrainError, Trainer, TrainingSet, find_trainer};

@@ -1,0 +1,284 @@
+//! The linear SVM: dual coordinate descent for the L2-regularised, L2-loss problem, one label against the rest.
+//!
+//! Source: Hsieh, Chang, Lin, Keerthi, Sundararajan, "A Dual Coordinate Descent Method for Large-scale Linear SVM",
+//! ICML 2008, algorithm 1, with the bias as a feature of value one (so `Q_ii = |x_i|^2 + 1`) and
+//! `D_ii = 1 / (2 C_i)`. Sixteen labels are fitted together: their weights for one feature stand side by side, so
+//! that the inner loops are contiguous and vectorise. A block of labels stops when its average violation of the
+//! optimality conditions falls under the tolerance.
+
+use rayon::prelude::*;
+
+use crate::sparse::SparseRows;
+use crate::trainer::{FitContext, TrainError};
+
+/// Labels that are fitted together.
+const LANES: usize = 16;
+type Lanes = [f32; LANES];
+
+/// What to fit: rows, their labels and weights.
+#[derive(Debug)]
+pub struct SvmProblem<'a> {
+    /// Features of every example.
+    pub rows: &'a SparseRows,
+    /// Number of features.
+    pub feature_count: usize,
+    /// Label number of every example, below `label_count`.
+    pub labels: &'a [u32],
+    /// Number of labels; at least two.
+    pub label_count: usize,
+    /// Weight of every example (the `C` of a negative example is `c * weight`).
+    pub sample_weights: &'a [f32],
+    /// Weight of every label, applied to its positive examples.
+    pub label_weights: &'a [f32],
+    /// Which examples take part.
+    pub members: &'a [u32],
+}
+
+/// How to fit.
+#[derive(Debug, Clone, Copy)]
+pub struct SvmSettings {
+    /// Inverse strength of regularisation.
+    pub c: f32,
+    /// Stop when the average projected gradient of a block is below this.
+    pub tolerance: f32,
+    /// Stop after this many passes over the data in any case.
+    pub max_epochs: usize,
+    /// Seed of the permutations.
+    pub seed: u64,
+}
+
+/// Fitted weights, feature-major: the weights of all labels for one feature stand side by side.
+#[derive(Debug, Clone)]
+pub struct LabelWeights {
+    /// Number of labels.
+    pub label_count: usize,
+    /// Labels per feature in `weights`, a multiple of the block size.
+    pub stride: usize,
+    /// `feature_count * stride` weights.
+    pub weights: Vec<f32>,
+    /// `stride` intercepts.
+    pub bias: Vec<f32>,
+}
+
+impl LabelWeights {
+    /// All weights zero.
+    pub fn zeroed(label_count: usize, feature_count: usize) -> Self {
+        let stride = label_count.next_multiple_of(LANES);
+        Self { label_count, stride, weights: vec![0.0; feature_count * stride], bias: vec![0.0; stride] }
+    }
+
+    /// The weight of one feature for one label.
+    pub fn weight(&self, label: usize, feature: usize) -> f32 {
+        self.weights[feature * self.stride + label]
+    }
+
+    /// Leaves the margins of all labels (and padding) for one row in `margins`.
+    pub fn margins(&self, features: impl Iterator<Item = (u32, f32)>, margins: &mut Vec<f32>) {
+        margins.clear();
+        margins.extend_from_slice(&self.bias);
+        for (feature, value) in features {
+            let start = feature as usize * self.stride;
+            for (margin, weight) in margins.iter_mut().zip(&self.weights[start..start + self.stride]) {
+                *margin += value * weight;
+            }
+        }
+    }
+}
+
+/// Solution of one block of labels: weights by feature, the intercepts, and the dual variables by member.
+struct BlockFit {
+    weights: Vec<Lanes>,
+    bias: Lanes,
+}
+
+/// Fits one label against the rest for every label; two labels are fitted as one problem with the second as positive.
+pub fn fit_svm(problem: &SvmProblem<'_>, settings: &SvmSettings, context: &FitContext<'_>) -> Result<LabelWeights, TrainError> {
+    let fitted_labels = if problem.label_count == 2 { 1 } else { problem.label_count };
+    let norms: Vec<f32> = (0..problem.rows.len()).map(|row| problem.rows.squared_norm(row) + 1.0).collect();
+    let blocks: Vec<BlockFit> = (0..fitted_labels.div_ceil(LANES))
+        .into_par_iter()
+        .map(|block| {
+            pulp::Arch::new().dispatch(|| fit_block(problem, settings, context, &norms, block * LANES))
+        })
+        .collect::<Result<_, _>>()?;
+    let mut fit = LabelWeights::zeroed(problem.label_count, problem.feature_count);
+    for (number, block) in blocks.iter().enumerate() {
+        let first = number * LANES;
+        fit.bias[first..first + LANES].copy_from_slice(&block.bias);
+        for (row, lanes) in fit.weights.chunks_exact_mut(fit.stride).zip(&block.weights) {
+            row[first..first + LANES].copy_from_slice(lanes);
+        }
+    }
+    if problem.label_count == 2 {
+        mirror_second_label(&mut fit);
+    }
+    Ok(fit)
+}
+
+/// Two labels share one hyperplane: what lane 0 holds is the margin of the second label, the first has its negative.
+fn mirror_second_label(fit: &mut LabelWeights) {
+    for row in fit.weights.chunks_exact_mut(fit.stride).chain(std::iter::once(fit.bias.as_mut_slice())) {
+        row[1] = row[0];
+        row[0] = -row[1];
+    }
+}
+
+#[inline(always)]
+fn fit_block(
+    problem: &SvmProblem<'_>,
+    settings: &SvmSettings,
+    context: &FitContext<'_>,
+    norms: &[f32],
+    first_label: usize,
+) -> Result<BlockFit, TrainError> {
+    let mut fit = BlockFit { weights: vec![[0.0; LANES]; problem.feature_count], bias: [0.0; LANES] };
+    let mut duals: Vec<Lanes> = vec![[0.0; LANES]; problem.members.len()];
+    let mut order: Vec<u32> = (0..problem.members.len() as u32).collect();
+    let mut random = SplitMix(settings.seed ^ (first_label as u64) << 32);
+    for _epoch in 0..settings.max_epochs {
+        context.check_cancelled()?;
+        random.shuffle(&mut order);
+        let mut violation = 0.0f64;
+        for &position in &order {
+            let example = problem.members[position as usize] as usize;
+            let lanes = lanes_of(problem, settings, norms, example, first_label);
+            let features = problem.rows.row(example);
+            violation += f64::from(visit(&mut fit, &mut duals[position as usize], features, &lanes));
+        }
+        if violation <= f64::from(settings.tolerance) * (order.len() * LANES) as f64 {
+            break;
+        }
+    }
+    Ok(fit)
+}
+
+/// Constants of one example for the labels of a block.
+struct ExampleLanes {
+    sign: Lanes,
+    diagonal: Lanes,
+    inverse: Lanes,
+}
+
+#[inline(always)]
+fn lanes_of(
+    problem: &SvmProblem<'_>,
+    settings: &SvmSettings,
+    norms: &[f32],
+    example: usize,
+    first_label: usize,
+) -> ExampleLanes {
+    let label = problem.labels[example] as usize;
+    let cost = settings.c * problem.sample_weights[example];
+    let diagonal = 0.5 / cost;
+    let mut lanes = ExampleLanes {
+        sign: [-1.0; LANES],
+        diagonal: [diagonal; LANES],
+        inverse: [1.0 / (norms[example] + diagonal); LANES],
+    };
+    let positive_lane = if problem.label_count == 2 {
+        // The single problem has the second label as positive; the first label's weight belongs to its negatives.
+        if label == 0 {
+            let diagonal = 0.5 / (cost * problem.label_weights[0]);
+            lanes.diagonal[0] = diagonal;
+            lanes.inverse[0] = 1.0 / (norms[example] + diagonal);
+            return lanes;
+        }
+        0
+    } else {
+        label.wrapping_sub(first_label)
+    };
+    if positive_lane < LANES {
+        let diagonal = 0.5 / (cost * problem.label_weights[label]);
+        lanes.sign[positive_lane] = 1.0;
+        lanes.diagonal[positive_lane] = diagonal;
+        lanes.inverse[positive_lane] = 1.0 / (norms[example] + diagonal);
+    }
+    lanes
+}
+
+/// One coordinate step for all labels of the block; returns the sum of the projected gradients' sizes.
+#[inline(always)]
+fn visit(fit: &mut BlockFit, dual: &mut Lanes, (indices, values): (&[u32], &[f32]), lanes: &ExampleLanes) -> f32 {
+    let mut margin = fit.bias;
+    for (&feature, &value) in indices.iter().zip(values) {
+        let weights = &fit.weights[feature as usize];
+        for lane in 0..LANES {
+            margin[lane] += value * weights[lane];
+        }
+    }
+    let mut step = [0.0f32; LANES];
+    let mut violation = [0.0f32; LANES];
+    for lane in 0..LANES {
+        let gradient = lanes.sign[lane] * margin[lane] - 1.0 + lanes.diagonal[lane] * dual[lane];
+        let moved = (dual[lane] - gradient * lanes.inverse[lane]).max(0.0);
+        let projected = if dual[lane] > 0.0 { gradient } else { gradient.min(0.0) };
+        violation[lane] = projected.abs();
+        step[lane] = (moved - dual[lane]) * lanes.sign[lane];
+        dual[lane] = moved;
+    }
+    if step.iter().any(|&step| step != 0.0) {
+        for lane in 0..LANES {
+            fit.bias[lane] += step[lane];
+        }
+        for (&feature, &value) in indices.iter().zip(values) {
+            let weights = &mut fit.weights[feature as usize];
+            for lane in 0..LANES {
+                weights[lane] += value * step[lane];
+            }
+        }
+    }
+    violation.iter().sum()
+}
+
+/// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014): small, seedable, good enough for permutations.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Fisher-Yates; the bias of a 64-bit remainder is far below anything that matters here.
+    fn shuffle(&mut self, items: &mut [u32]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, (self.next() % (last as u64 + 1)) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separable_labels_are_separated() {
+        let mut rows = SparseRows::with_capacity(30);
+        let labels: Vec<u32> = (0..30).map(|example| example % 3).collect();
+        for &label in &labels {
+            rows.push(label, 1.0);
+            rows.end_row();
+        }
+        let members: Vec<u32> = (0..30).collect();
+        let problem = SvmProblem {
+            rows: &rows,
+            feature_count: 3,
+            labels: &labels,
+            label_count: 3,
+            sample_weights: &[1.0; 30],
+            label_weights: &[1.0; 3],
+            members: &members,
+        };
+        let settings = SvmSettings { c: 1.0, tolerance: 1e-6, max_epochs: 1_000, seed: 1 };
+        let fit = fit_svm(&problem, &settings, &FitContext::silent(1)).unwrap();
+        let mut margins = Vec::new();
+        for label in 0..3u32 {
+            fit.margins(std::iter::once((label, 1.0)), &mut margins);
+            let best = (0..3).max_by(|&a, &b| margins[a].total_cmp(&margins[b])).unwrap();
+            assert_eq!(best as u32, label);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The few true differences between the databases: inserting many rows, and claiming a job.
+
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashSet;
+use sqlx::types::Uuid;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+
+use crate::codec::{OptionalText, StoredText};
+use crate::db::Exec;
+use crate::interactions::{INSERT_ONE_SQL, Interaction, columns};
+use crate::{Conn, StorageError};
+
+/// Rows per statement on SQLite: enough to save round trips to its thread, few enough to plan fast.
+const SQLITE_ROWS: usize = 32;
+const INTERACTION_COLUMNS: usize = 27;
+
+/// One statement for `SQLITE_ROWS` rows with anonymous parameters; sqlx looks numbered ones up one by one.
+static SQLITE_INSERT: LazyLock<&'static str> = LazyLock::new(|| {
+    let row = format!("({})", vec!["?"; INTERACTION_COLUMNS].join(", "));
+    let rows = vec![row; SQLITE_ROWS].join(", ");
+    let text = format!(
+        "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING id",
+        columns!()
+    );
+    Box::leak(text.into_boxed_str())
+});
+
+const POSTGRES_INSERT: &str = concat!(
+    "INSERT INTO interactions (",
+    columns!(),
+    ") SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::bytea[], \
+     $8::bytea[], $9::text[], $10::float8[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::bigint[], \
+     $16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], \
+     $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING id"
+);
+
+/// Binds the columns of one interaction in order.
+macro_rules! bind_interaction {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.id)
+            .bind($row.project_id)
+            .bind($row.task_id)
+            .bind($row.conversation_id)
+            .bind($row.turn)
+            .bind($row.subject_id)
+            .bind(StoredText::encode(&$row.input.0))
+            .bind(encode_optional(&$row.output))
+            .bind($row.label.clone())
+            .bind($row.confidence)
+            .bind($row.source.as_str())
+            .bind($row.status.as_str())
+            .bind($row.model.clone())
+            .bind($row.model_version_id)
+            .bind($row.latency_us)
+            .bind($row.tokens_input)
+            .bind($row.tokens_output)
+            .bind($row.cost_micro_usd)
+            .bind($row.action_type.clone())
+            .bind($row.target_tool.clone())
+            .bind($row.language.clone())
+            .bind($row.tags.clone())
+            .bind($row.is_reference)
+            .bind($row.input_hash.clone())
+            .bind($row.content_hash.clone())
+            .bind($row.occurred_at_us)
+            .bind($row.created_at_us)
+    };
+}
+
+/// Inserts interactions; gives the ids of those that were not there before.
+pub(crate) async fn insert_interactions(
+    conn: &mut Conn,
+    interactions: &[Interaction],
+) -> Result<FxHashSet<Uuid>, StorageError> {
+    match conn.exec() {
+        Exec::Sqlite(connection) => {
+            let mut new = FxHashSet::default();
+            let chunks = interactions.chunks_exact(SQLITE_ROWS);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                let mut query = sqlx::query_as::<Sqlite, (Uuid,)>(*SQLITE_INSERT);
+                for row in chunk {
+                    query = bind_interaction!(query, row);
+                }
+                new.extend(query.fetch_all(&mut *connection).await?.into_iter().map(|(id,)| id));
+            }
+            for row in rest {
+                let query = bind_interaction!(sqlx::query::<Sqlite>(INSERT_ONE_SQL), row);
+                if query.execute(&mut *connection).await?.rows_affected() > 0 {
+                    new.insert(row.id);
+                }
+            }
+            Ok(new)
+        }
+        Exec::Postgres(connection) => {
+            macro_rules! column {
+                ($row:ident => $value:expr) => {
+                    interactions.iter().map(|$row| $value).collect::<Vec<_>>()
+                };
+            }
+            let query = sqlx::query_as::<Postgres, (Uuid,)>(AssertSqlSafe(POSTGRES_INSERT))
+                .bind(column!(row => row.id))
+                .bind(column!(row => row.project_id))
+                .bind(column!(row => row.task_id))
+                .bind(column!(row => row.conversation_id))
+                .bind(column!(row => row.turn))
+                .bind(column!(row => row.subject_id))
+                .bind(column!(row => StoredText::encode(&row.input.0)))
+                .bind(column!(row => encode_optional(&row.output)))
+                .bind(column!(row => row.label.clone()))
+                .bind(column!(row => row.confidence))
+                .bind(column!(row => row.source.as_str()))
+                .bind(column!(row => row.status.as_str()))
+                .bind(column!(row => row.model.clone()))
+                .bind(column!(row => row.model_version_id))
+                .bind(column!(row => row.latency_us))
+                .bind(column!(row => row.tokens_input))
+                .bind(column!(row => row.tokens_output))
+                .bind(column!(row => row.cost_micro_usd))
+                .bind(column!(row => row.action_type.clone()))
+                .bind(column!(row => row.target_tool.clone()))
+                .bind(column!(row => row.language.clone()))
+                .bind(column!(row => row.tags.clone()))
+                .bind(column!(row => row.is_reference))
+                .bind(column!(row => row.input_hash.clone()))
+                .bind(column!(row => row.content_hash.clone()))
+                .bind(column!(row => row.occurred_at_us))
+                .bind(column!(row => row.created_at_us));
+            Ok(query.fetch_all(connection).await?.into_iter().map(|(id,)| id).collect())
+        }
+    }
+}
+
+fn encode_optional(text: &OptionalText) -> Option<Vec<u8>> {
+    StoredText::encode_option(text.0.as_deref())
+}
+
+/// Picks the next job to run; only PostgreSQL has several writers, which must not wait for each other's pick.
+pub(crate) const fn claim_statement(exec: &Exec<'_>) -> &'static str {
+    macro_rules! claim {
+        ($lock:literal) => {
+            concat!(
+                "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_until_us = $2, lease_token = $3 \
+                 WHERE id = (SELECT id FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1 \
+                 AND (state = 'queued' OR lease_until_us < $1) ORDER BY run_at_us, id LIMIT 1 ",
+                $lock,
+                ") RETURNING id, project_id, task_id, kind, payload, state, run_at_us, attempt, max_attempts, \
+                 lease_token, cancel_requested, progress, message, error, result, created_at_us, finished_at_us"
+            )
+        };
+    }
+    match exec {
+        Exec::Sqlite(_) => claim!(""),
+        Exec::Postgres(_) => claim!("FOR UPDATE SKIP LOCKED"),
+    }
+}

@@ -1,0 +1,181 @@
+//! Interactions: one input and one output of a task. Written in bulk by the recorder, read by everything after it.
+
+use hone_domain::{AnswerSource, ConversationId, InteractionId, InteractionStatus, ProjectId, TaskId};
+use sqlx::types::Uuid;
+
+use crate::codec::OptionalText;
+use crate::{Conn, Inserted, StorageError, StoredText, dialect};
+
+/// The columns in the order in which both bulk inserts bind them.
+macro_rules! columns {
+    () => {
+        "id, project_id, task_id, conversation_id, turn, subject_id, input, output, label, confidence, source, \
+         status, model, model_version_id, latency_us, tokens_input, tokens_output, cost_micro_usd, action_type, \
+         target_tool, language, tags, is_reference, input_hash, content_hash, occurred_at_us, created_at_us"
+    };
+}
+pub(crate) use columns;
+
+statements! {
+    FIND = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 AND id = $2");
+    LIST = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 \
+            AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) AND ($4 IS NULL OR label = $4) \
+            AND ($5 IS NULL OR status = $5) AND ($6 IS NULL OR conversation_id = $6) \
+            AND ($7 IS NULL OR confidence < $7) ORDER BY id DESC LIMIT $8");
+    LIST_OF_TASK = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 \
+            AND ($2 IS NULL OR id < $2) AND ($3 IS NULL OR label = $3) AND ($4 IS NULL OR status = $4) \
+            AND ($5 IS NULL OR confidence < $5) ORDER BY id DESC LIMIT $6");
+    LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
+            AND project_id = $2 ORDER BY turn, id LIMIT $3");
+    CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
+    COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
+    INSERT_ONE = concat!("INSERT INTO interactions (", columns!(), ") VALUES \
+            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23, $24, $25, $26, $27) ON CONFLICT (project_id, id) DO NOTHING");
+}
+
+/// One input and one output of a task.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Interaction {
+    /// Its id.
+    pub id: Uuid,
+    /// Its project.
+    pub project_id: Uuid,
+    /// Its task.
+    pub task_id: Uuid,
+    /// The conversation it belongs to.
+    pub conversation_id: Option<Uuid>,
+    /// Its position there.
+    pub turn: Option<i64>,
+    /// The pseudonym of the person it is about.
+    pub subject_id: Option<Uuid>,
+    /// What was asked.
+    #[sqlx(try_from = "Vec<u8>")]
+    pub input: StoredText,
+    /// What was answered.
+    #[sqlx(try_from = "Option<Vec<u8>>")]
+    pub output: OptionalText,
+    /// The label that was detected.
+    pub label: Option<String>,
+    /// Probability of the answer.
+    pub confidence: Option<f64>,
+    /// Who answered.
+    #[sqlx(try_from = "String")]
+    pub source: AnswerSource,
+    /// How it ended.
+    #[sqlx(try_from = "String")]
+    pub status: InteractionStatus,
+    /// Name of the model that answered.
+    pub model: Option<String>,
+    /// The registered version that answered.
+    pub model_version_id: Option<Uuid>,
+    /// Time to answer.
+    pub latency_us: Option<i64>,
+    /// Tokens of the input.
+    pub tokens_input: Option<i64>,
+    /// Tokens of the output.
+    pub tokens_output: Option<i64>,
+    /// Cost in millionths of a USD.
+    pub cost_micro_usd: Option<i64>,
+    /// Kind of action the answer led to.
+    pub action_type: Option<String>,
+    /// Tool the answer is meant for.
+    pub target_tool: Option<String>,
+    /// Language of the input.
+    pub language: Option<String>,
+    /// Free marks as a JSON array.
+    pub tags: Option<String>,
+    /// Whether it is a gold standard from elsewhere.
+    pub is_reference: bool,
+    /// Hash of the normalised input.
+    pub input_hash: Vec<u8>,
+    /// Hash of the whole, where the client gave the id.
+    pub content_hash: Option<Vec<u8>>,
+    /// When it happened.
+    pub occurred_at_us: i64,
+    /// When it was recorded.
+    pub created_at_us: i64,
+}
+
+/// Adds many at once; says of each whether it was new.
+pub async fn insert_many(conn: &mut Conn, interactions: &[Interaction]) -> Result<Vec<Inserted>, StorageError> {
+    let new = dialect::insert_interactions(conn, interactions).await?;
+    let mut outcomes = Vec::with_capacity(interactions.len());
+    let mut seen = rustc_hash::FxHashSet::default();
+    for interaction in interactions {
+        // The same id twice in one call: the first is the new one.
+        if new.contains(&interaction.id) && seen.insert(interaction.id) {
+            outcomes.push(Inserted::New);
+            continue;
+        }
+        let (project, id) = (interaction.project_id, interaction.id);
+        let (stored,): (Option<Vec<u8>>,) = rows!(fetch_one, conn, (Option<Vec<u8>>,), CONTENT_HASH, project, id)?;
+        let same = stored == interaction.content_hash;
+        outcomes.push(if same { Inserted::Duplicate } else { Inserted::Conflict });
+    }
+    Ok(outcomes)
+}
+
+/// The interaction with this id.
+pub async fn find(conn: &mut Conn, project: ProjectId, id: InteractionId) -> Result<Option<Interaction>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Interaction, FIND, project.0, id.0)?)
+}
+
+/// What to list; absent fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only of this task.
+    pub task: Option<Uuid>,
+    /// Only with this detected label.
+    pub label: Option<String>,
+    /// Only with this status.
+    pub status: Option<InteractionStatus>,
+    /// Only of this conversation.
+    pub conversation: Option<ConversationId>,
+    /// Only with a lower confidence.
+    pub confidence_below: Option<f64>,
+}
+
+/// Those recorded before `before`, latest first.
+pub async fn list(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    before: Option<InteractionId>,
+    limit: i64,
+) -> Result<Vec<Interaction>, StorageError> {
+    let (label, status) = (filter.label.as_deref(), filter.status.map(InteractionStatus::as_str));
+    let (before, confidence) = (before.map(|id| id.0), filter.confidence_below);
+    let conversation = filter.conversation.map(|id| id.0);
+    // With a task its own index gives the order; a condition on an optional parameter would hide it.
+    let found = match (filter.task, conversation) {
+        (Some(task), None) => {
+            rows!(fetch_all, conn, Interaction, LIST_OF_TASK, task, before, label, status, confidence, limit)?
+        }
+        (task, conversation) => {
+            rows!(
+                fetch_all, conn, Interaction, LIST, project.0, task, before, label, status, conversation, confidence,
+                limit
+            )?
+        }
+    };
+    Ok(found)
+}
+
+/// The turns of a conversation in order.
+pub async fn list_of_conversation(
+    conn: &mut Conn,
+    project: ProjectId,
+    conversation: ConversationId,
+    limit: i64,
+) -> Result<Vec<Interaction>, StorageError> {
+    Ok(rows!(fetch_all, conn, Interaction, LIST_OF_CONVERSATION, conversation.0, project.0, limit)?)
+}
+
+/// How many a task has; walks the task's index.
+pub async fn count(conn: &mut Conn, project: ProjectId, task: TaskId) -> Result<i64, StorageError> {
+    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT, project.0, task.0)?;
+    Ok(count)
+}
+
+pub(crate) const INSERT_ONE_SQL: &str = INSERT_ONE;

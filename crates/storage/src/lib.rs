@@ -1,0 +1,54 @@
+//! SQLite and PostgreSQL behind one [`Db`], one module per noun, and the artifact store.
+//!
+//! `engine` and `jobs` call the functions of the noun modules with a [`Conn`]; everything between `Db::begin` and
+//! `Conn::commit` is one transaction. The only crate that names sqlx; it decides nothing about the product.
+
+pub mod artifacts;
+mod codec;
+mod db;
+mod dialect;
+mod error;
+#[macro_use]
+mod query;
+
+pub mod conversations;
+pub mod datasets;
+pub mod deployments;
+pub mod examples;
+pub mod feedback;
+pub mod interactions;
+pub mod jobs;
+pub mod keys;
+pub mod leases;
+pub mod progress;
+pub mod projects;
+pub mod runs;
+pub mod schedules;
+pub mod tasks;
+pub mod versions;
+
+pub use codec::{OptionalText, StoredText};
+pub use db::{Conn, Db};
+pub use error::{Inserted, StorageError};
+
+/// Every statement with its name, in the text that both databases run; a test prepares each on both.
+pub fn statements() -> Vec<(&'static str, &'static str)> {
+    [
+        conversations::STATEMENTS,
+        datasets::STATEMENTS,
+        deployments::STATEMENTS,
+        examples::STATEMENTS,
+        feedback::STATEMENTS,
+        interactions::STATEMENTS,
+        jobs::STATEMENTS,
+        keys::STATEMENTS,
+        leases::STATEMENTS,
+        progress::STATEMENTS,
+        projects::STATEMENTS,
+        runs::STATEMENTS,
+        schedules::STATEMENTS,
+        tasks::STATEMENTS,
+        versions::STATEMENTS,
+    ]
+    .concat()
+}

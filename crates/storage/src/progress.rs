@@ -1,0 +1,129 @@
+//! Counters kept up as things come, so that triggers and pages cost the same at any size: hourly rollups, what has
+//! come since the last training, and the inbox of curation.
+
+use hone_domain::{HOUR_US, InteractionId, ProjectId, TaskId};
+use sqlx::types::Uuid;
+
+use crate::{Conn, StorageError};
+
+statements! {
+    ADD_ROLLUP = "INSERT INTO task_rollups (project_id, task_id, hour_us, interactions, feedback, judged, correct) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (task_id, hour_us) DO UPDATE SET \
+                  interactions = task_rollups.interactions + excluded.interactions, \
+                  feedback = task_rollups.feedback + excluded.feedback, \
+                  judged = task_rollups.judged + excluded.judged, \
+                  correct = task_rollups.correct + excluded.correct";
+    LIST_ROLLUPS = "SELECT hour_us, interactions, feedback, judged, correct FROM task_rollups \
+                    WHERE task_id = $1 AND hour_us >= $2 ORDER BY hour_us";
+    ADD_PROGRESS = "UPDATE task_progress SET usable_examples = usable_examples + $2, new_examples = new_examples + $3, \
+                    new_validated = new_validated + $4, new_judged = new_judged + $5, new_correct = new_correct + $6 \
+                    WHERE task_id = $1";
+    GET_PROGRESS = "SELECT usable_examples, new_examples, new_validated, new_judged, new_correct, last_trained_at_us \
+                    FROM task_progress WHERE task_id = $1";
+    RESET_PROGRESS = "UPDATE task_progress SET new_examples = 0, new_validated = 0, new_judged = 0, new_correct = 0, \
+                      last_trained_at_us = $2 WHERE task_id = $1";
+    PUSH_INBOX = "INSERT INTO curation_inbox (project_id, interaction_id, task_id) VALUES ($1, $2, $3) \
+                  ON CONFLICT (project_id, interaction_id) DO NOTHING";
+    LIST_INBOX = "SELECT interaction_id FROM curation_inbox WHERE task_id = $1 ORDER BY interaction_id LIMIT $2";
+    REMOVE_INBOX = "DELETE FROM curation_inbox WHERE project_id = $1 AND interaction_id = $2";
+    HAS_INBOX = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM curation_inbox WHERE task_id = $1 LIMIT 1) AS first_row";
+}
+
+/// What happened to a task in an hour, or in one group of writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Rollup {
+    /// Start of the hour.
+    pub hour_us: i64,
+    /// Interactions recorded.
+    pub interactions: i64,
+    /// Feedback recorded.
+    pub feedback: i64,
+    /// Feedback that says whether an answer was right.
+    pub judged: i64,
+    /// Of that, feedback that says it was.
+    pub correct: i64,
+}
+
+/// Adds to the hour in which `at_us` lies.
+pub async fn add_rollup(
+    conn: &mut Conn,
+    project: ProjectId,
+    task: TaskId,
+    at_us: i64,
+    rollup: &Rollup,
+) -> Result<(), StorageError> {
+    let Rollup { interactions, feedback, judged, correct, .. } = rollup;
+    let hour_us = at_us - at_us.rem_euclid(HOUR_US);
+    execute!(conn, ADD_ROLLUP, project.0, task.0, hour_us, interactions, feedback, judged, correct)?;
+    Ok(())
+}
+
+/// A task's hours from `since_us` on.
+pub async fn list_rollups(conn: &mut Conn, task: TaskId, since_us: i64) -> Result<Vec<Rollup>, StorageError> {
+    Ok(rows!(fetch_all, conn, Rollup, LIST_ROLLUPS, task.0, since_us)?)
+}
+
+/// What has come since the last training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Progress {
+    /// Examples that training may use.
+    pub usable_examples: i64,
+    /// Of those, new since the last training.
+    pub new_examples: i64,
+    /// Of the new ones, those that a person validated.
+    pub new_validated: i64,
+    /// Interactions judged since the last training.
+    pub new_judged: i64,
+    /// Of those, judged right.
+    pub new_correct: i64,
+    /// When the last training was started.
+    pub last_trained_at_us: Option<i64>,
+}
+
+/// Adds to a task's counters; all fields but the time.
+pub async fn add(conn: &mut Conn, task: TaskId, change: &Progress) -> Result<(), StorageError> {
+    let Progress { usable_examples, new_examples, new_validated, new_judged, new_correct, .. } = change;
+    execute!(conn, ADD_PROGRESS, task.0, usable_examples, new_examples, new_validated, new_judged, new_correct)?;
+    Ok(())
+}
+
+/// A task's counters.
+pub async fn get(conn: &mut Conn, task: TaskId) -> Result<Progress, StorageError> {
+    let found = rows!(fetch_optional, conn, Progress, GET_PROGRESS, task.0)?;
+    found.ok_or_else(|| StorageError::Missing { noun: "task", id: task.to_string() })
+}
+
+/// Starts counting anew, because a training starts.
+pub async fn reset(conn: &mut Conn, task: TaskId, now_us: i64) -> Result<(), StorageError> {
+    execute!(conn, RESET_PROGRESS, task.0, now_us)?;
+    Ok(())
+}
+
+/// Notes that curation has to look at an interaction.
+pub async fn push_inbox(
+    conn: &mut Conn,
+    project: ProjectId,
+    task: TaskId,
+    interaction: InteractionId,
+) -> Result<(), StorageError> {
+    execute!(conn, PUSH_INBOX, project.0, interaction.0, task.0)?;
+    Ok(())
+}
+
+/// Interactions that curation has to look at.
+pub async fn list_inbox(conn: &mut Conn, task: TaskId, limit: i64) -> Result<Vec<InteractionId>, StorageError> {
+    let found = rows!(fetch_all, conn, (Uuid,), LIST_INBOX, task.0, limit)?;
+    Ok(found.into_iter().map(|(id,)| InteractionId(id)).collect())
+}
+
+/// Whether curation has anything to look at.
+pub async fn has_inbox(conn: &mut Conn, task: TaskId) -> Result<bool, StorageError> {
+    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), HAS_INBOX, task.0)?;
+    Ok(count > 0)
+}
+
+/// Notes that curation has looked at an interaction.
+pub async fn remove_inbox(conn: &mut Conn, project: ProjectId, interaction: InteractionId) -> Result<(), StorageError> {
+    execute!(conn, REMOVE_INBOX, project.0, interaction.0)?;
+    Ok(())
+}
