@@ -1,1 +1,100 @@
-//! JSON over HTTP: one file per endpoint, problem details, OpenAPI.
+//! JSON over HTTP: one folder per noun, one file per endpoint, problem details for errors, an OpenAPI document made from
+//! the handlers' own types.
+//!
+//! Translates between HTTP and `engine`; decides nothing itself. `cli` serves [`router`].
+
+mod auth;
+mod body;
+mod classify;
+mod conversations;
+mod datasets;
+mod deployments;
+mod docs;
+mod examples;
+mod feedback;
+mod health;
+mod interactions;
+mod jobs;
+mod models;
+mod page;
+mod problem;
+mod references;
+mod runs;
+mod state;
+mod tasks;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use problem::{Problem, ProblemKind};
+pub use state::AppState;
+
+/// The largest body of a request that is no stream.
+const MAX_BODY_BYTES: usize = 8 << 20;
+
+/// Everything under `/v1`, the health checks, and the OpenAPI document with its page.
+pub fn router(state: AppState) -> Router {
+    let (routes, document) = endpoints().split_for_parts();
+    let document = complete(document);
+    routes
+        .merge(docs::router(&document))
+        .merge(health::router())
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::unknown_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(RequestDecompressionLayer::new())
+        .layer(CatchPanicLayer::custom(problem::from_panic))
+        .with_state(state)
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> OpenApi {
+    complete(endpoints().into_openapi())
+}
+
+fn endpoints() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(interactions::record::handle, interactions::list::handle))
+        .routes(routes!(interactions::show::handle))
+        .routes(routes!(references::handle))
+        .routes(routes!(feedback::record::handle, feedback::list::handle))
+        .routes(routes!(conversations::list::handle))
+        .routes(routes!(conversations::show::handle))
+        .routes(routes!(classify::handle))
+        .routes(routes!(tasks::create::handle, tasks::list::handle))
+        .routes(routes!(tasks::show::handle, tasks::update::handle))
+        .routes(routes!(tasks::curate::handle))
+        .routes(routes!(tasks::train::handle))
+        .routes(routes!(tasks::evaluate::handle))
+        .routes(routes!(tasks::curve::handle))
+        .routes(routes!(examples::create::handle, examples::list::handle))
+        .routes(routes!(datasets::freeze::handle, datasets::list::handle))
+        .routes(routes!(datasets::show::handle))
+        .routes(routes!(datasets::export::handle))
+        .routes(routes!(runs::list::handle))
+        .routes(routes!(runs::show::handle))
+        .routes(routes!(models::list::handle))
+        .routes(routes!(models::compare::handle))
+        .routes(routes!(models::show::handle))
+        .routes(routes!(deployments::create::handle, deployments::list::handle))
+        .routes(routes!(deployments::rollback::handle))
+        .routes(routes!(jobs::list::handle))
+        .routes(routes!(jobs::show::handle))
+        .routes(routes!(jobs::events::handle))
+        .routes(routes!(jobs::cancel::handle))
+}
+
+fn complete(mut document: OpenApi) -> OpenApi {
+    "Hone".clone_into(&mut document.info.title);
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document.info.description = Some("Makes an AI feature better with every use.".to_owned());
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an API key of a project")).build();
+    document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    document
+}

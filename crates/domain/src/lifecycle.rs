@@ -62,6 +62,18 @@ spelled_enum! {
 }
 
 spelled_enum! {
+    /// A part of a dataset.
+    Split ("split") {
+        /// Fitted on.
+        Train = "train",
+        /// For choosing settings; fitted on once they are chosen.
+        Validation = "validation",
+        /// Held out: the gate compares on it.
+        Test = "test",
+    }
+}
+
+spelled_enum! {
     /// Where a training run stands.
     RunStatus ("run status") {
         /// Waiting for a worker.

@@ -1,1 +1,33 @@
-//! The loop: record, feedback, curate, train, evaluate, registry, deploy.
+//! The loop: one module per step, in the order of the loop.
+//!
+//! record → curate → freeze → train → evaluate → registry → deploy → predict. [`Engine`] holds what the steps share; `api`
+//! and `cli` call it, `jobs` runs its handlers. It knows neither HTTP nor SQL.
+
+mod curate;
+mod deploy;
+mod engine;
+mod error;
+mod evaluate;
+mod freeze;
+mod keys;
+mod predict;
+mod record;
+mod tasks;
+mod train;
+mod transfer;
+mod triggers;
+mod views;
+
+pub use curate::{CurateTask, CurationReport, ExampleImport, ImportOutcome};
+pub use deploy::DeployRequest;
+pub use engine::{Engine, EngineSettings};
+pub use error::EngineError;
+pub use evaluate::{Decision, EvaluateRun};
+pub use freeze::{DatasetRow, DatasetStatistics};
+pub use keys::NewKey;
+pub use predict::{Answer, Served};
+pub use record::{RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
+pub use train::TrainModel;
+pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples, write_dataset};
+pub use triggers::CheckTriggers;
+pub use views::{CurvePoint, learning_curve};

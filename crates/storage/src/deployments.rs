@@ -1,6 +1,6 @@
 //! Deployments: which version serves a task, and how it came to.
 
-use hone_domain::{DeploymentKind, ProjectId, TaskId};
+use hone_domain::{DeploymentId, DeploymentKind, ProjectId, TaskId};
 use sqlx::types::Uuid;
 
 use crate::{Conn, StorageError};
@@ -14,6 +14,8 @@ statements! {
     LIST = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
             FROM deployments WHERE project_id = $1 AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) \
             ORDER BY id DESC LIMIT $4";
+    FIND = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
+            FROM deployments WHERE project_id = $1 AND id = $2";
     FIND_SERVING = "SELECT task_id, model_version_id, deployment_id, epoch FROM serving WHERE task_id = $1";
     LIST_SERVING = "SELECT task_id, model_version_id, deployment_id, epoch FROM serving ORDER BY task_id";
 }
@@ -74,6 +76,11 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Deployment>, StorageError> {
     Ok(rows!(fetch_all, conn, Deployment, LIST, project.0, task.map(|task| task.0), before, limit)?)
+}
+
+/// The deployment with this id.
+pub async fn find(conn: &mut Conn, project: ProjectId, id: DeploymentId) -> Result<Option<Deployment>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Deployment, FIND, project.0, id.0)?)
 }
 
 /// What serves this task.

@@ -143,8 +143,10 @@ pub(crate) const fn claim_statement(exec: &Exec<'_>) -> &'static str {
         ($lock:literal) => {
             concat!(
                 "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_until_us = $2, lease_token = $3 \
-                 WHERE id = (SELECT id FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1 \
-                 AND (state = 'queued' OR lease_until_us < $1) ORDER BY run_at_us, id LIMIT 1 ",
+                 WHERE id = (SELECT id FROM jobs AS j WHERE state IN ('queued', 'running') AND run_at_us <= $1 \
+                 AND (state = 'queued' OR lease_until_us < $1) AND NOT EXISTS (SELECT 1 FROM jobs AS r \
+                 WHERE r.unique_key = j.unique_key AND r.state = 'running' AND r.lease_until_us >= $1 AND r.id <> j.id) \
+                 ORDER BY run_at_us, id LIMIT 1 ",
                 $lock,
                 ") RETURNING id, project_id, task_id, kind, payload, state, run_at_us, attempt, max_attempts, \
                  lease_token, cancel_requested, progress, message, error, result, created_at_us, finished_at_us"

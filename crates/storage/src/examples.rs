@@ -9,13 +9,13 @@ use crate::{Conn, StorageError, StoredText};
 macro_rules! columns {
     () => {
         "id, project_id, task_id, interaction_id, conversation_id, input, label, target, input_hash, weight, status, \
-         origin, is_validated, reason, created_at_us, updated_at_us"
+         origin, is_validated, split, reason, created_at_us, updated_at_us"
     };
 }
 
 statements! {
     UPSERT = concat!("INSERT INTO examples (", columns!(), ") VALUES \
-            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE SET \
+            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET \
             label = excluded.label, target = excluded.target, weight = excluded.weight, status = excluded.status, \
             is_validated = excluded.is_validated, reason = excluded.reason, updated_at_us = excluded.updated_at_us");
     FIND = concat!("SELECT ", columns!(), " FROM examples WHERE project_id = $1 AND id = $2");
@@ -26,7 +26,7 @@ statements! {
             AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR label = $4) ORDER BY id DESC LIMIT $5");
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
-    MARK_USED = "UPDATE examples SET status = 'used' WHERE task_id = $1 AND status = 'approved' AND id <= $2";
+    FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
     COUNT_BY_STATUS = "SELECT status, COUNT(*) FROM examples WHERE task_id = $1 GROUP BY status ORDER BY status";
     COUNT_BY_LABEL = "SELECT label, COUNT(*) FROM examples WHERE task_id = $1 AND status IN ('approved', 'used') \
                       GROUP BY label ORDER BY label";
@@ -65,6 +65,8 @@ pub struct Example {
     pub origin: ExampleOrigin,
     /// Whether a person said that the target is right.
     pub is_validated: bool,
+    /// The part of datasets it belongs to, from its first dataset on: `train`, `validation` or `test`.
+    pub split: Option<String>,
     /// Why it was taken or rejected.
     pub reason: String,
     /// When it was made.
@@ -99,6 +101,7 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
         example.status.as_str(),
         example.origin.as_str(),
         example.is_validated,
+        &example.split,
         &example.reason,
         example.created_at_us,
         example.updated_at_us
@@ -143,9 +146,10 @@ pub async fn list_usable(conn: &mut Conn, task: TaskId, after: Uuid, limit: i64)
     Ok(rows!(fetch_all, conn, Example, LIST_USABLE, task.0, after, limit)?)
 }
 
-/// Marks the usable examples up to this id as part of a dataset.
-pub async fn mark_used(conn: &mut Conn, task: TaskId, up_to: Uuid) -> Result<u64, StorageError> {
-    Ok(execute!(conn, MARK_USED, task.0, up_to)?)
+/// Marks an example as part of a dataset, in this part of it from now on.
+pub async fn freeze(conn: &mut Conn, id: ExampleId, split: &str) -> Result<(), StorageError> {
+    execute!(conn, FREEZE, id.0, split)?;
+    Ok(())
 }
 
 /// How many examples a task has, by status.

@@ -30,6 +30,7 @@ pub mod versions;
 pub use codec::{OptionalText, StoredText};
 pub use db::{Conn, Db};
 pub use error::{Inserted, StorageError};
+pub use sqlx::types::Json;
 
 /// Every statement with its name, in the text that both databases run; a test prepares each on both.
 pub fn statements() -> Vec<(&'static str, &'static str)> {

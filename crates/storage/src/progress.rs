@@ -25,7 +25,7 @@ statements! {
     PUSH_INBOX = "INSERT INTO curation_inbox (project_id, interaction_id, task_id) VALUES ($1, $2, $3) \
                   ON CONFLICT (project_id, interaction_id) DO NOTHING";
     LIST_INBOX = "SELECT interaction_id FROM curation_inbox WHERE task_id = $1 ORDER BY interaction_id LIMIT $2";
-    REMOVE_INBOX = "DELETE FROM curation_inbox WHERE project_id = $1 AND interaction_id = $2";
+    TAKE_INBOX = "DELETE FROM curation_inbox WHERE project_id = $1 AND interaction_id = $2";
     HAS_INBOX = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM curation_inbox WHERE task_id = $1 LIMIT 1) AS first_row";
 }
 
@@ -122,8 +122,7 @@ pub async fn has_inbox(conn: &mut Conn, task: TaskId) -> Result<bool, StorageErr
     Ok(count > 0)
 }
 
-/// Notes that curation has looked at an interaction.
-pub async fn remove_inbox(conn: &mut Conn, project: ProjectId, interaction: InteractionId) -> Result<(), StorageError> {
-    execute!(conn, REMOVE_INBOX, project.0, interaction.0)?;
-    Ok(())
+/// Takes an interaction out of the inbox; false when another worker has.
+pub async fn take_inbox(conn: &mut Conn, project: ProjectId, interaction: InteractionId) -> Result<bool, StorageError> {
+    Ok(execute!(conn, TAKE_INBOX, project.0, interaction.0)? > 0)
 }

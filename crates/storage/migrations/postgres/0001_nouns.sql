@@ -145,6 +145,7 @@ CREATE TABLE examples (
     status TEXT NOT NULL,
     origin TEXT NOT NULL,
     is_validated BOOLEAN NOT NULL,
+    split TEXT,
     reason TEXT NOT NULL,
     created_at_us BIGINT NOT NULL,
     updated_at_us BIGINT NOT NULL,

@@ -22,6 +22,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_to_claim ON jobs (run_at_us) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_by_project ON jobs (project_id, id);
 CREATE UNIQUE INDEX jobs_queued_once ON jobs (unique_key) WHERE state = 'queued';
+CREATE INDEX jobs_running ON jobs (unique_key) WHERE state = 'running';
 
 CREATE TABLE job_events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

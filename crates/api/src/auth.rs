@@ -1,0 +1,47 @@
+//! Who calls: the project and scopes of the bearer key.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use hone_domain::{ProjectId, Scope, ScopeSet};
+
+use crate::{AppState, Problem, ProblemKind};
+
+/// The caller of a request, known by its key.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The project that the key belongs to.
+    pub project: ProjectId,
+    scopes: ScopeSet,
+}
+
+impl Caller {
+    /// Refuses unless the key has this scope.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scopes.allows(scope) {
+            return Ok(());
+        }
+        let detail = format!("this key lacks the scope {scope}; make one with `hone key create --scopes {scope}`");
+        Err(Problem::new(ProblemKind::Forbidden, detail))
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let secret = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+        let Some(secret) = secret else {
+            let detail = "send the header Authorization: Bearer <key>; `hone key create` makes a key";
+            return Err(Problem::new(ProblemKind::Unauthorized, detail));
+        };
+        match state.find_key(secret).await? {
+            Some(key) => Ok(Self { project: ProjectId(key.project_id), scopes: key.scopes.clone() }),
+            None => {
+                let detail = "this key is not known, was revoked or has expired; `hone key create` makes another";
+                Err(Problem::new(ProblemKind::Unauthorized, detail))
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `POST /v1/classify`: label, probability, alternatives, abstention; one text or many.
+
+use axum::Json;
+use axum::extract::State;
+use hone_domain::{Identity, InteractionStatus, NewInteraction, Scope};
+use hone_engine::{Answer, RecordBatch, Served};
+use hone_storage::tasks::Task;
+
+use crate::auth::Caller;
+use crate::body::JsonBody;
+use crate::problem::ProblemBody;
+use crate::{AppState, Problem, ProblemKind};
+
+/// Texts of one request.
+const MAX_TEXTS: usize = 1_000;
+
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClassifyRequest {
+    /// Name of the task.
+    task: String,
+    /// One text; give this or `texts`.
+    text: Option<String>,
+    /// Up to 1,000 texts.
+    texts: Option<Vec<String>>,
+    /// Whether to record the predictions as interactions; the task's policy decides when absent.
+    record: Option<bool>,
+    /// The client's name for the conversation.
+    conversation: Option<String>,
+    /// The person the text is about.
+    subject: Option<Identity>,
+}
+
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct ClassifyResponse {
+    /// The version that answered.
+    model_version: String,
+    /// One prediction a text, in order.
+    predictions: Vec<PredictionBody>,
+}
+
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct PredictionBody {
+    /// The most probable label; absent when the model abstains.
+    label: Option<String>,
+    /// Calibrated probability of the most probable label, 0 to 1.
+    probability: f64,
+    /// Whether the probability is below the task's threshold.
+    abstained: bool,
+    /// The most probable labels, most probable first.
+    alternatives: Vec<AlternativeBody>,
+    /// Give this with feedback; absent when the prediction was not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interaction_id: Option<uuid::Uuid>,
+}
+
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct AlternativeBody {
+    label: String,
+    probability: f64,
+}
+
+/// Classify one text, or up to 1,000
+#[utoipa::path(post, path = "/v1/classify", tag = "predict", security(("key" = [])), request_body = ClassifyRequest,
+    responses(
+        (status = 200, body = ClassifyResponse),
+        (status = 409, description = "the task has no model yet", body = ProblemBody),
+        (status = 422, description = "a field cannot be taken", body = ProblemBody),
+    ))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    JsonBody(request): JsonBody<ClassifyRequest>,
+) -> Result<Json<ClassifyResponse>, Problem> {
+    caller.require(Scope::Predict)?;
+    let task = state.engine.get_task(caller.project, &request.task).await?;
+    let texts: Vec<&str> = match (&request.text, &request.texts) {
+        (Some(text), None) => vec![text],
+        (None, Some(texts)) => texts.iter().map(String::as_str).collect(),
+        _ => return Err(Problem::field("/text", "give either text or texts")),
+    };
+    check_texts(&texts)?;
+    let served = state.engine.served(&task)?;
+    let answers: Vec<Answer> = texts.iter().map(|text| state.engine.predict(&task, &served, text)).collect();
+    let ids = if request.record.unwrap_or(task.policy.prediction.record) {
+        caller.require(Scope::Record)?;
+        record(&caller, &state, &task, &served, &request, texts.iter().zip(&answers)).await?.into_iter().map(Some).collect()
+    } else {
+        vec![None; answers.len()]
+    };
+    let predictions = answers.into_iter().zip(ids).map(|(answer, id)| prediction_body(answer, id)).collect();
+    Ok(Json(ClassifyResponse { model_version: served.version.version.clone(), predictions }))
+}
+
+fn check_texts(texts: &[&str]) -> Result<(), Problem> {
+    if texts.is_empty() || texts.len() > MAX_TEXTS {
+        return Err(Problem::field("/texts", format!("has {} texts; give 1 to {MAX_TEXTS}", texts.len())));
+    }
+    for (index, text) in texts.iter().enumerate() {
+        if text.trim().is_empty() || text.len() > hone_domain::MAX_TEXT_BYTES {
+            let detail = format!("is empty or longer than {} bytes", hone_domain::MAX_TEXT_BYTES);
+            return Err(Problem::field(format!("/texts/{index}"), detail));
+        }
+    }
+    Ok(())
+}
+
+async fn record<'a>(
+    caller: &Caller,
+    state: &AppState,
+    task: &Task,
+    served: &Served,
+    request: &ClassifyRequest,
+    answered: impl Iterator<Item = (&'a &'a str, &'a Answer)>,
+) -> Result<Vec<uuid::Uuid>, Problem> {
+    let pseudonym_key = state.pseudonym_key(caller.project).await?;
+    let mut batch = RecordBatch::default();
+    for (text, answer) in answered {
+        let status = if answer.label.is_some() { InteractionStatus::Ok } else { InteractionStatus::Abstained };
+        let new = NewInteraction {
+            task: task.name.clone(),
+            input: (*text).to_owned(),
+            label: answer.alternatives.first().map(|(label, _)| label.clone()).or_else(|| answer.label.clone()),
+            confidence: Some(answer.probability.clamp(0.0, 1.0)),
+            status: Some(status),
+            conversation: request.conversation.clone(),
+            subject: request.subject.clone(),
+            ..NewInteraction::default()
+        };
+        let version = Some(served.version.id);
+        state.engine.recorder().add_interaction(&mut batch, task, &pseudonym_key, new, false, version)?;
+    }
+    let expected = batch.len();
+    let ids: Vec<uuid::Uuid> =
+        state.engine.recorder().write(batch).await?.into_iter().map(|recorded| recorded.id).collect();
+    if ids.len() == expected {
+        Ok(ids)
+    } else {
+        Err(Problem::new(ProblemKind::Internal, "not every prediction was recorded"))
+    }
+}
+
+fn prediction_body(answer: Answer, interaction_id: Option<uuid::Uuid>) -> PredictionBody {
+    let alternatives = answer.alternatives.into_iter();
+    PredictionBody {
+        abstained: answer.label.is_none(),
+        label: answer.label,
+        probability: answer.probability,
+        alternatives: alternatives.map(|(label, probability)| AlternativeBody { label, probability }).collect(),
+        interaction_id,
+    }
+}

@@ -1,0 +1,45 @@
+//! `GET /v1/datasets/{id}/export`: a dataset as a file.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use hone_domain::Scope;
+use hone_engine::{FileFormat, write_dataset};
+
+use crate::auth::Caller;
+use crate::page::{Params, path_id};
+use crate::problem::ProblemBody;
+use crate::{AppState, Problem, ProblemKind};
+
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportParams {
+    /// `jsonl` (the default) or `csv`.
+    format: Option<String>,
+}
+
+/// Export a dataset as JSONL or CSV
+#[utoipa::path(get, path = "/v1/datasets/{id}/export", tag = "examples", security(("key" = [])),
+    params(("id" = uuid::Uuid, Path, description = "the dataset"), ExportParams),
+    responses((status = 200, description = "the rows"), (status = 404, body = ProblemBody)))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Params(params): Params<ExportParams>,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Read)?;
+    let format: FileFormat = params
+        .format
+        .as_deref()
+        .unwrap_or("jsonl")
+        .parse()
+        .map_err(|problem: String| Problem::field("/query/format", problem))?;
+    let dataset = state.engine.get_dataset(caller.project, path_id(&id)?).await?;
+    let rows = state.engine.load_rows(&dataset).await?;
+    let mut file = Vec::new();
+    write_dataset(&rows, format, &mut file)
+        .map_err(|error| Problem::new(ProblemKind::Internal, format!("the export failed: {error}")))?;
+    let content_type = if format == FileFormat::Csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
+    Ok(([(header::CONTENT_TYPE, content_type)], file).into_response())
+}

@@ -1,0 +1,41 @@
+//! `POST /v1/deployments/{id}/rollback`: goes back to what served before a deployment.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use hone_domain::{DeploymentId, ModelVersionId, Scope, TaskId};
+use hone_engine::DeployRequest;
+use hone_storage::{deployments, tasks, versions};
+
+use super::DeploymentBody;
+use crate::auth::Caller;
+use crate::page::path_id;
+use crate::problem::ProblemBody;
+use crate::{AppState, Problem, ProblemKind};
+
+/// Go back to the version that served before this deployment
+#[utoipa::path(post, path = "/v1/deployments/{id}/rollback", tag = "models", security(("key" = [])),
+    params(("id" = uuid::Uuid, Path, description = "the deployment to undo")),
+    responses((status = 201, body = DeploymentBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<DeploymentBody>), Problem> {
+    caller.require(Scope::Operate)?;
+    let id: DeploymentId = path_id(&id)?;
+    let mut conn = state.engine.db.read().await?;
+    let undone = deployments::find(&mut conn, caller.project, id).await?;
+    let undone = undone.ok_or_else(|| Problem::not_found("deployment", id))?;
+    let Some(previous) = undone.previous_version_id else {
+        let detail = "nothing served the task before this deployment; deploy another version instead";
+        return Err(Problem::new(ProblemKind::Conflict, detail));
+    };
+    let version = versions::get(&mut conn, ModelVersionId(previous)).await?;
+    let task = tasks::get(&mut conn, TaskId(undone.task_id)).await?;
+    drop(conn);
+    let wanted = DeployRequest::Rollback(Some(version.version));
+    let reason = format!("rollback of deployment {id}");
+    let deployment = state.engine.deploy(caller.project, &task.name, &wanted, &reason).await?;
+    Ok((StatusCode::CREATED, Json(deployment.into())))
+}

@@ -1,0 +1,312 @@
+//! `POST /v1/interactions`: records one, or many as NDJSON.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
+use hone_domain::{InvalidInput, NewInteraction, Scope, parse_json};
+use hone_engine::{RecordBatch, RecordOutcome, Recorded};
+
+use crate::auth::Caller;
+use crate::body::read_bytes;
+use crate::problem::{FieldProblem, ProblemBody};
+use crate::{AppState, Problem, ProblemKind};
+
+/// Records of a stream that are written together.
+const BATCH_RECORDS: usize = 500;
+/// The longest line of a stream.
+const MAX_LINE_BYTES: usize = 2 << 20;
+/// Refused lines that are named in the answer; the rest are counted.
+const MAX_REFUSED: usize = 100;
+
+/// What became of one record.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct RecordedBody {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// `recorded`, or `duplicate` when it was there already.
+    pub outcome: &'static str,
+    /// For a correction: whether the right label differs from the detected one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_mismatch: Option<bool>,
+}
+
+/// What became of a stream of records.
+#[derive(Debug, Default, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct StreamBody {
+    /// Stored.
+    recorded: usize,
+    /// Stored earlier.
+    duplicates: usize,
+    /// Not stored.
+    refused: usize,
+    /// The first refused lines; everything else of the stream is stored.
+    errors: Vec<LineProblem>,
+}
+
+/// A refused line.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct LineProblem {
+    /// Its number, from 1.
+    line: usize,
+    /// The fields that cannot be taken.
+    errors: Vec<FieldProblem>,
+}
+
+/// Record one interaction, or many as NDJSON
+///
+/// With `Content-Type: application/x-ndjson` the body is a stream of one interaction a line, of any length, gzip
+/// accepted; lines that cannot be taken are named and the others stored. Answered when everything is durable.
+#[utoipa::path(post, path = "/v1/interactions", tag = "record", security(("key" = [])),
+    request_body(content(
+        (NewInteraction = "application/json"),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 201, description = "recorded", body = RecordedBody),
+        (status = 200, description = "a duplicate, or the report of a stream", body = StreamBody),
+        (status = 409, description = "the id is taken by another interaction", body = ProblemBody),
+        (status = 422, description = "a field cannot be taken", body = ProblemBody),
+        (status = 429, description = "the write queue is full", body = ProblemBody),
+    ))]
+pub(crate) async fn handle(caller: Caller, State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+    caller.require(Scope::Record)?;
+    let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.contains("ndjson") {
+        return record_stream(&caller, &state, request).await;
+    }
+    let key = idempotency_key(&request)?;
+    let mut new: NewInteraction = parse_json(&read_bytes(request, &state).await?)?;
+    if let (None, Some(key)) = (new.id, key) {
+        new.id = Some(derived_id(&caller, "interaction", &key));
+    }
+    let mut batch = RecordBatch::default();
+    add(&caller, &state, &mut batch, new, false).await?;
+    let recorded = state.engine.recorder().write(batch).await?;
+    answer(recorded.first().copied())
+}
+
+/// Checks an interaction and adds it to the batch.
+pub(crate) async fn add(
+    caller: &Caller,
+    state: &AppState,
+    batch: &mut RecordBatch,
+    new: NewInteraction,
+    is_reference: bool,
+) -> Result<(), Problem> {
+    let task = state.engine.get_task(caller.project, &new.task).await?;
+    let pseudonym_key = state.pseudonym_key(caller.project).await?;
+    state.engine.recorder().add_interaction(batch, &task, &pseudonym_key, new, is_reference, None)?;
+    Ok(())
+}
+
+/// The answer for a single record.
+pub(crate) fn answer(recorded: Option<Recorded>) -> Result<Response, Problem> {
+    let Some(Recorded { id, outcome, is_mismatch }) = recorded else {
+        return Err(Problem::new(ProblemKind::Internal, "the record was not written"));
+    };
+    let (status, outcome) = match outcome {
+        RecordOutcome::Recorded => (StatusCode::CREATED, "recorded"),
+        RecordOutcome::Duplicate => (StatusCode::OK, "duplicate"),
+        RecordOutcome::Conflict => return Err(id_is_taken(id)),
+    };
+    Ok((status, axum::Json(RecordedBody { id, outcome, is_mismatch })).into_response())
+}
+
+fn id_is_taken(id: uuid::Uuid) -> Problem {
+    let detail = format!("id {id} is taken by a record with other content; send another id, or leave it out");
+    Problem::new(ProblemKind::Conflict, detail).at("/id")
+}
+
+/// The `Idempotency-Key` of a request.
+pub(crate) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(header) = request.headers().get("idempotency-key") else { return Ok(None) };
+    match header.to_str() {
+        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::field("/headers/idempotency-key", "give 1 to 200 visible ASCII characters")),
+    }
+}
+
+/// The id of the record that a caller names by an idempotency key.
+pub(crate) fn derived_id<T: From<uuid::Uuid>>(caller: &Caller, noun: &str, key: &str) -> T {
+    let name = format!("{noun}:{key}");
+    T::from(hone_domain::ConversationId::derive(caller.project, &name).0)
+}
+
+async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> Result<Response, Problem> {
+    let mut stream = request.into_body().into_data_stream();
+    let mut lines = Lines::default();
+    let mut report = StreamBody::default();
+    let mut batch = NumberedBatch::default();
+    let mut is_first = true;
+    loop {
+        let chunk = stream.next().await;
+        let at_end = chunk.is_none();
+        if let Some(chunk) = chunk {
+            let chunk = chunk.map_err(|error| {
+                let detail = format!("the stream broke off ({error}); {} lines before are stored", report.recorded);
+                Problem::new(ProblemKind::Unreadable, detail)
+            })?;
+            lines.push(&chunk);
+        }
+        while let Some(line) = lines.next_line(at_end) {
+            let (number, parsed) = line;
+            let added = match parsed {
+                Ok(line) => match parse_json::<NewInteraction>(&line) {
+                    Ok(new) => add(caller, state, &mut batch.records, new, false).await,
+                    Err(error) => Err(error.into()),
+                },
+                Err(error) => Err(error.into()),
+            };
+            match added {
+                Ok(()) => batch.lines.push(number),
+                Err(problem) => report.refuse(number, &problem),
+            }
+            if batch.lines.len() >= BATCH_RECORDS {
+                write(state, &mut batch, &mut report, &mut is_first).await?;
+            }
+        }
+        if at_end {
+            write(state, &mut batch, &mut report, &mut is_first).await?;
+            let all_refused = report.refused > 0 && report.recorded + report.duplicates == 0;
+            let status = if all_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+            return Ok((status, axum::Json(report)).into_response());
+        }
+    }
+}
+
+/// Records with the lines they came from.
+#[derive(Default)]
+struct NumberedBatch {
+    records: RecordBatch,
+    lines: Vec<usize>,
+}
+
+/// Writes a batch. The first is refused when the queue is full, so that nothing of the stream is stored; later ones wait.
+async fn write(
+    state: &AppState,
+    batch: &mut NumberedBatch,
+    report: &mut StreamBody,
+    is_first: &mut bool,
+) -> Result<(), Problem> {
+    let NumberedBatch { records, lines } = std::mem::take(batch);
+    if records.is_empty() {
+        return Ok(());
+    }
+    let recorder = state.engine.recorder();
+    let recorded = if *is_first { recorder.write(records).await? } else { recorder.write_when_room(records).await? };
+    *is_first = false;
+    for (record, line) in recorded.into_iter().zip(lines) {
+        match record.outcome {
+            RecordOutcome::Recorded => report.recorded += 1,
+            RecordOutcome::Duplicate => report.duplicates += 1,
+            RecordOutcome::Conflict => report.refuse(line, &id_is_taken(record.id)),
+        }
+    }
+    Ok(())
+}
+
+impl StreamBody {
+    fn refuse(&mut self, line: usize, problem: &Problem) {
+        self.refused += 1;
+        if self.errors.len() >= MAX_REFUSED {
+            return;
+        }
+        let named = problem.errors().iter();
+        let mut errors: Vec<FieldProblem> =
+            named.map(|field| FieldProblem { pointer: field.pointer.clone(), detail: field.detail.clone() }).collect();
+        if errors.is_empty() {
+            errors.push(FieldProblem { pointer: String::new(), detail: problem.detail().to_owned() });
+        }
+        self.errors.push(LineProblem { line, errors });
+    }
+}
+
+/// Cuts a stream of bytes into lines; holds no more than one line.
+#[derive(Default)]
+struct Lines {
+    buffer: Vec<u8>,
+    consumed: usize,
+    number: usize,
+    is_skipping: bool,
+}
+
+impl Lines {
+    fn push(&mut self, chunk: &[u8]) {
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The next line that is not empty with its number; without its end only when `at_end`.
+    fn next_line(&mut self, at_end: bool) -> Option<(usize, Result<Vec<u8>, InvalidInput>)> {
+        loop {
+            let rest = &self.buffer[self.consumed..];
+            let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+                return self.unfinished_line(at_end);
+            };
+            let line = rest[..end].trim_ascii().to_vec();
+            self.consumed += end + 1;
+            self.number += 1;
+            if std::mem::take(&mut self.is_skipping) || line.is_empty() {
+                continue;
+            }
+            return Some((self.number, Ok(line)));
+        }
+    }
+
+    fn unfinished_line(&mut self, at_end: bool) -> Option<(usize, Result<Vec<u8>, InvalidInput>)> {
+        let rest = self.buffer[self.consumed..].trim_ascii().to_vec();
+        if at_end {
+            self.consumed = self.buffer.len();
+            self.number += 1;
+            return (!rest.is_empty() && !self.is_skipping).then_some((self.number, Ok(rest)));
+        }
+        if rest.len() <= MAX_LINE_BYTES {
+            return None;
+        }
+        self.consumed = self.buffer.len();
+        let was_skipping = std::mem::replace(&mut self.is_skipping, true);
+        let detail = format!("is longer than {MAX_LINE_BYTES} bytes; shorten it");
+        (!was_skipping).then(|| (self.number + 1, Err(InvalidInput::field("", detail))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_whatever_the_chunks() {
+        let text = b"one\n\ntwo\r\nthree";
+        for size in 1..text.len() {
+            let mut lines = Lines::default();
+            let mut seen = Vec::new();
+            for chunk in text.chunks(size) {
+                lines.push(chunk);
+                while let Some((number, line)) = lines.next_line(false) {
+                    seen.push((number, line.unwrap()));
+                }
+            }
+            while let Some((number, line)) = lines.next_line(true) {
+                seen.push((number, line.unwrap()));
+            }
+            let expected = [(1, b"one".to_vec()), (3, b"two".to_vec()), (4, b"three".to_vec())];
+            assert_eq!(seen, expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_once_and_not_held() {
+        let mut lines = Lines::default();
+        let mut refused = 0;
+        for _ in 0..10 {
+            lines.push(&vec![b'a'; MAX_LINE_BYTES]);
+            while let Some((_, line)) = lines.next_line(false) {
+                refused += usize::from(line.is_err());
+            }
+            assert!(lines.buffer.len() <= 2 * MAX_LINE_BYTES + 1);
+        }
+        assert_eq!(refused, 1);
+    }
+}

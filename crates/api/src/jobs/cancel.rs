@@ -1,0 +1,33 @@
+//! `POST /v1/jobs/{id}/cancel`: stops a job.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use hone_domain::{JobId, Scope};
+use hone_storage::jobs;
+
+use super::{JobBody, get_job};
+use crate::auth::Caller;
+use crate::page::path_id;
+use crate::problem::ProblemBody;
+use crate::{AppState, Problem, ProblemKind};
+
+/// Stop a job that waits, or ask one that runs to stop
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", security(("key" = [])),
+    params(("id" = uuid::Uuid, Path, description = "the job")),
+    responses((status = 200, body = JobBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<JobBody>, Problem> {
+    caller.require(Scope::Operate)?;
+    let id: JobId = path_id(&id)?;
+    let mut conn = state.engine.db.begin().await?;
+    get_job(&mut conn, caller.project, id).await?;
+    if !jobs::cancel(&mut conn, caller.project, id, state.engine.ids.now_us()).await? {
+        return Err(Problem::new(ProblemKind::Conflict, format!("job {id} has ended; there is nothing to stop")));
+    }
+    let job = get_job(&mut conn, caller.project, id).await?;
+    conn.commit().await?;
+    Ok(Json(job.into()))
+}

@@ -1,0 +1,82 @@
+//! `GET /v1/jobs/{id}/events`: the steps of a job as server-sent events, until it ends.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::Stream;
+use hone_domain::{JobId, ProjectId, Scope};
+use hone_storage::jobs;
+
+use super::{JobBody, get_job};
+use crate::auth::Caller;
+use crate::page::path_id;
+use crate::problem::ProblemBody;
+use crate::{AppState, Problem};
+
+/// How often the database is asked for new steps.
+const POLL: Duration = Duration::from_millis(300);
+
+/// Watch a job as server-sent events: `progress` while it runs, `end` when it has ended
+#[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs", security(("key" = [])),
+    params(("id" = uuid::Uuid, Path, description = "the job")),
+    responses((status = 200, description = "a stream of events", content_type = "text/event-stream"),
+        (status = 404, body = ProblemBody)))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    caller.require(Scope::Read)?;
+    let id: JobId = path_id(&id)?;
+    get_job(&mut state.engine.db.read().await?, caller.project, id).await?;
+    let watch = Watch { state, project: caller.project, id, last_event: 0, last_progress: None, has_ended: false };
+    let events = futures::stream::unfold(watch, |mut watch| async move {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+struct Watch {
+    state: AppState,
+    project: ProjectId,
+    id: JobId,
+    last_event: i64,
+    last_progress: Option<(f64, String)>,
+    has_ended: bool,
+}
+
+impl Watch {
+    /// The next event; `None` after the last one, or when the database is out of reach.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if self.has_ended {
+                return None;
+            }
+            let mut conn = self.state.engine.db.read().await.ok()?;
+            let noted = jobs::list_events(&mut conn, self.id, self.last_event).await.ok()?;
+            if let Some(event) = noted.into_iter().next() {
+                self.last_event = event.id;
+                let body = serde_json::json!({ "progress": event.progress, "message": event.message });
+                return Some(Event::default().event("progress").data(body.to_string()));
+            }
+            let job = get_job(&mut conn, self.project, self.id).await.ok()?;
+            drop(conn);
+            if job.finished_at_us.is_some() {
+                self.has_ended = true;
+                let body = serde_json::to_string(&JobBody::from(job)).unwrap_or_default();
+                return Some(Event::default().event("end").data(body));
+            }
+            let progress = (job.progress, job.message);
+            if self.last_progress.as_ref() != Some(&progress) && !progress.1.is_empty() {
+                let body = serde_json::json!({ "progress": progress.0, "message": progress.1 });
+                self.last_progress = Some(progress);
+                return Some(Event::default().event("progress").data(body.to_string()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}

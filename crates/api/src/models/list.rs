@@ -1,0 +1,28 @@
+//! `GET /v1/models`: lists the registry.
+
+use axum::Json;
+use axum::extract::State;
+use hone_domain::Scope;
+use hone_storage::versions;
+
+use super::ModelBody;
+use crate::auth::Caller;
+use crate::datasets::list::TaskListParams;
+use crate::page::{Page, Params, checked_limit};
+use crate::{AppState, Problem};
+
+/// List registered model versions, latest first
+#[utoipa::path(get, path = "/v1/models", tag = "models", security(("key" = [])), params(TaskListParams),
+    responses((status = 200, body = Page<ModelBody>)))]
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    Params(params): Params<TaskListParams>,
+) -> Result<Json<Page<ModelBody>>, Problem> {
+    caller.require(Scope::Read)?;
+    let limit = checked_limit(params.limit)?;
+    let task = params.task_id(&caller, &state).await?;
+    let mut conn = state.engine.db.read().await?;
+    let rows = versions::list(&mut conn, caller.project, task, params.after, limit + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), ModelBody::from)))
+}

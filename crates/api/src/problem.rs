@@ -1,0 +1,219 @@
+//! Errors as RFC 9457 problem details. The table in docs/errors.md lists every kind.
+
+use std::any::Any;
+
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use hone_domain::{FieldError, InvalidInput};
+use hone_engine::EngineError;
+use hone_storage::StorageError;
+
+/// Every kind of problem, with its status and title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// A field cannot be taken.
+    InvalidInput,
+    /// The body is no JSON at all.
+    Unreadable,
+    /// No key, or one that does not work.
+    Unauthorized,
+    /// The key lacks a scope.
+    Forbidden,
+    /// What is asked for does not exist.
+    NotFound,
+    /// The path exists, but not with this method.
+    MethodNotAllowed,
+    /// What is asked for contradicts what is there.
+    Conflict,
+    /// The body is too large.
+    TooLarge,
+    /// The write queue is full.
+    QueueFull,
+    /// The task has no model yet.
+    NoModel,
+    /// The server is stopping or the database out of reach.
+    Unavailable,
+    /// The disk is full or read-only.
+    DiskFull,
+    /// A fault of ours.
+    Internal,
+}
+
+impl ProblemKind {
+    const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::InvalidInput => ("invalid-input", StatusCode::UNPROCESSABLE_ENTITY, "A field cannot be taken"),
+            Self::Unreadable => ("unreadable", StatusCode::BAD_REQUEST, "The body cannot be read"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No working key"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The key may not do this"),
+            Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "It does not exist"),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method")
+            }
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "It contradicts what is there"),
+            Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::QueueFull => ("queue-full", StatusCode::TOO_MANY_REQUESTS, "The write queue is full"),
+            Self::NoModel => ("no-model", StatusCode::CONFLICT, "The task has no model yet"),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Out of service for now"),
+            Self::DiskFull => ("disk-full", StatusCode::INSUFFICIENT_STORAGE, "Nothing can be written"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),
+        }
+    }
+}
+
+/// A problem that is sent to the client.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: ProblemKind,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after_s: Option<u64>,
+}
+
+/// The JSON of a problem (RFC 9457).
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct ProblemBody {
+    /// Names the kind of problem.
+    r#type: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What happened here, and what to do.
+    detail: String,
+    /// The fields that cannot be taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+}
+
+/// One field that cannot be taken.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FieldProblem {
+    /// JSON pointer to the field.
+    pub pointer: String,
+    /// What is wrong and what it should be.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+    }
+
+    /// A field that cannot be taken.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        InvalidInput::field(pointer, detail).into()
+    }
+
+    /// Something that does not exist.
+    pub fn not_found(noun: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(ProblemKind::NotFound, format!("{noun} \"{id}\" does not exist"))
+    }
+
+    /// Names the field that is the cause.
+    #[must_use]
+    pub fn at(mut self, pointer: &str) -> Self {
+        self.errors.push(FieldError { pointer: pointer.to_owned(), detail: self.detail.clone() });
+        self
+    }
+
+    /// What happened, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The fields that cannot be taken.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+}
+
+impl From<InvalidInput> for Problem {
+    fn from(error: InvalidInput) -> Self {
+        let unreadable = error.0.first().is_some_and(|field| field.pointer.is_empty());
+        let kind = if unreadable { ProblemKind::Unreadable } else { ProblemKind::InvalidInput };
+        Self { errors: error.0.clone(), ..Self::new(kind, error.to_string()) }
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EngineError::Invalid(error) => error.into(),
+            EngineError::NotFound { noun: "task", id } => Self {
+                errors: vec![FieldError { pointer: "/task".to_owned(), detail: detail.clone() }],
+                ..Self::not_found("task", id)
+            },
+            EngineError::NotFound { .. } => Self::new(ProblemKind::NotFound, detail),
+            EngineError::Conflict(_) | EngineError::Train(_) | EngineError::Artifact(_) => {
+                Self::new(ProblemKind::Conflict, detail)
+            }
+            EngineError::Full { retry_after_s } => {
+                Self { retry_after_s: Some(retry_after_s), ..Self::new(ProblemKind::QueueFull, detail) }
+            }
+            EngineError::NoModel(_) => Self::new(ProblemKind::NoModel, detail),
+            EngineError::ShuttingDown => {
+                Self { retry_after_s: Some(1), ..Self::new(ProblemKind::Unavailable, detail) }
+            }
+            EngineError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        if let StorageError::Missing { .. } = error {
+            return Self::new(ProblemKind::NotFound, error.to_string());
+        }
+        tracing::error!(%error, "request failed in storage");
+        if error.is_unwritable() {
+            return Self::new(ProblemKind::DiskFull, "the disk is full or read-only; nothing of the request was stored");
+        }
+        let detail = "the database does not answer; nothing of the request was stored, send it again";
+        Self { retry_after_s: Some(1), ..Self::new(ProblemKind::Unavailable, detail) }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (name, status, title) = self.kind.parts();
+        let errors =
+            self.errors.into_iter().map(|field| FieldProblem { pointer: field.pointer, detail: field.detail }).collect();
+        let body = ProblemBody {
+            r#type: format!("/errors/{name}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            errors,
+        };
+        let mut response = (status, serde_json::to_string(&body).unwrap_or_default()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Answers a path that nothing serves.
+pub(crate) async fn unknown_path(uri: Uri) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("nothing is served at {}; see /docs", uri.path()))
+}
+
+/// Answers a method that a path does not take.
+pub(crate) async fn unknown_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(ProblemKind::MethodNotAllowed, format!("{} does not take {method}; see /docs", uri.path()))
+}
+
+/// Answers for a handler that panicked; the cause is logged, not shown.
+pub(crate) fn from_panic(cause: Box<dyn Any + Send>) -> Response {
+    let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
+    tracing::error!(cause = cause.unwrap_or("unknown"), "a handler panicked");
+    Problem::new(ProblemKind::Internal, "the request failed by a fault of the server; its log says more").into_response()
+}

@@ -1,0 +1,57 @@
+//! What every handler shares: the engine, the worker to wake, and short-lived memories of keys and projects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hone_domain::ProjectId;
+use hone_engine::{Engine, EngineError};
+use hone_jobs::Worker;
+use hone_storage::keys::ApiKey;
+use hone_storage::projects;
+use moka::sync::Cache;
+
+/// How long a key is remembered; a revoked key is refused everywhere after this time.
+const KEY_CACHE: Duration = Duration::from_secs(2);
+
+/// State of the HTTP surface. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The loop.
+    pub engine: Engine,
+    /// Woken when a handler enqueues a job.
+    pub worker: Worker,
+    keys: Cache<String, Option<Arc<ApiKey>>>,
+    pseudonym_keys: Cache<ProjectId, [u8; 32]>,
+}
+
+impl AppState {
+    /// Stores the parts.
+    pub fn new(engine: Engine, worker: Worker) -> Self {
+        let keys = Cache::builder().max_capacity(10_000).time_to_live(KEY_CACHE).build();
+        let pseudonym_keys = Cache::builder().max_capacity(10_000).build();
+        Self { engine, worker, keys, pseudonym_keys }
+    }
+
+    pub(crate) async fn find_key(&self, secret: &str) -> Result<Option<Arc<ApiKey>>, EngineError> {
+        if let Some(remembered) = self.keys.get(secret) {
+            return Ok(remembered);
+        }
+        let found = self.engine.find_working_key(secret).await?.map(Arc::new);
+        self.keys.insert(secret.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The key of a project's pseudonyms, which never changes.
+    pub(crate) async fn pseudonym_key(&self, project: ProjectId) -> Result<[u8; 32], EngineError> {
+        if let Some(key) = self.pseudonym_keys.get(&project) {
+            return Ok(key);
+        }
+        let stored = projects::get(&mut self.engine.db.read().await?, project).await?;
+        let mut key = [0; 32];
+        for (byte, stored) in key.iter_mut().zip(&stored.pseudonym_key) {
+            *byte = *stored;
+        }
+        self.pseudonym_keys.insert(project, key);
+        Ok(key)
+    }
+}

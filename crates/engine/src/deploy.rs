@@ -1,0 +1,90 @@
+//! Deployment: which version serves a task. Every decision is a new row; going back is one step.
+
+use hone_domain::{DeploymentKind, ModelVersionId, ProjectId, Stage};
+use hone_storage::deployments::{self, Deployment};
+use hone_storage::tasks::Task;
+use hone_storage::versions::{self, ModelVersion};
+use hone_storage::{Conn, tasks};
+
+use crate::{Engine, EngineError};
+
+/// What to make serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeployRequest {
+    /// This version.
+    Version(String),
+    /// The version that served before the one that serves now, or this earlier one.
+    Rollback(Option<String>),
+}
+
+impl Engine {
+    /// Makes a version serve by hand, or goes back to an earlier one. The version's artifact is loaded first: one that
+    /// is damaged never serves.
+    pub async fn deploy(
+        &self,
+        project: ProjectId,
+        task_name: &str,
+        request: &DeployRequest,
+        reason: &str,
+    ) -> Result<Deployment, EngineError> {
+        let mut conn = self.db.read().await?;
+        let found = tasks::find_by_name(&mut conn, project, task_name).await?;
+        let task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: task_name.to_owned() })?;
+        let version = wanted_version(&mut conn, &task, request).await?;
+        drop(conn);
+        self.load_classifier(&version.artifact_hash).await?;
+        let kind = match request {
+            DeployRequest::Version(_) => DeploymentKind::Manual,
+            DeployRequest::Rollback(_) => DeploymentKind::Rollback,
+        };
+        let mut conn = self.db.begin().await?;
+        let deployment = self.deploy_in(&mut conn, &task, &version, kind, reason).await?;
+        conn.commit().await?;
+        self.refresh_router().await?;
+        Ok(deployment)
+    }
+
+    /// Makes a version serve in the caller's transaction.
+    pub(crate) async fn deploy_in(
+        &self,
+        conn: &mut Conn,
+        task: &Task,
+        version: &ModelVersion,
+        kind: DeploymentKind,
+        reason: &str,
+    ) -> Result<Deployment, EngineError> {
+        let serving = deployments::find_serving(conn, task.task_id()).await?;
+        let previous = serving.map(|serving| serving.model_version_id).filter(|&previous| previous != version.id);
+        if let Some(previous) = previous {
+            versions::set_stage(conn, ModelVersionId(previous), Stage::Retired).await?;
+        }
+        versions::set_stage(conn, ModelVersionId(version.id), Stage::Live).await?;
+        let deployment = Deployment {
+            id: self.ids.next(),
+            project_id: task.project_id,
+            task_id: task.id,
+            model_version_id: version.id,
+            previous_version_id: previous,
+            kind,
+            reason: reason.to_owned(),
+            created_at_us: self.ids.now_us(),
+        };
+        deployments::insert(conn, &deployment).await?;
+        Ok(deployment)
+    }
+}
+
+async fn wanted_version(conn: &mut Conn, task: &Task, request: &DeployRequest) -> Result<ModelVersion, EngineError> {
+    let (DeployRequest::Version(name) | DeployRequest::Rollback(Some(name))) = request else {
+        return previous_version(conn, task).await;
+    };
+    let found = versions::find_by_version(conn, task.task_id(), name.trim_start_matches('v')).await?;
+    found.ok_or_else(|| EngineError::NotFound { noun: "model version", id: format!("{}/{name}", task.name) })
+}
+
+async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, EngineError> {
+    let nothing = || EngineError::Conflict(format!("task \"{}\" has no earlier version to go back to", task.name));
+    let latest = deployments::list(conn, task.project(), Some(task.task_id()), None, 1).await?;
+    let previous = latest.first().and_then(|deployment| deployment.previous_version_id).ok_or_else(nothing)?;
+    Ok(versions::get(conn, ModelVersionId(previous)).await?)
+}

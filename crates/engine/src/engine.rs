@@ -1,0 +1,119 @@
+//! What the steps of the loop share: the database, the artifact store, the recorder, the router, ids and time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hone_domain::{Ids, ProjectId};
+use hone_jobs::{Handler, Worker};
+use hone_storage::artifacts::ArtifactStore;
+use hone_storage::tasks::Task;
+use hone_storage::{Db, tasks};
+use moka::sync::Cache;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::predict::Router;
+use crate::record::{Recorder, RecorderSettings};
+use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, TrainModel};
+
+/// How long a task's policies are remembered; a change reaches every server within this time.
+const TASK_CACHE: Duration = Duration::from_millis(500);
+/// How often a server looks whether another one has deployed something.
+const ROUTER_POLL: Duration = Duration::from_millis(250);
+
+/// Sizes that an installation may change.
+#[derive(Debug, Clone, Default)]
+pub struct EngineSettings {
+    /// Sizes of the recorder's queue and groups.
+    pub recorder: RecorderSettings,
+}
+
+/// The loop's shared state. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The database.
+    pub db: Db,
+    /// Models and datasets.
+    pub artifacts: ArtifactStore,
+    /// Ids and time.
+    pub ids: Ids,
+    /// What serves each task.
+    pub(crate) router: Arc<Router>,
+    recorder: Recorder,
+    tasks: Cache<(ProjectId, String), Arc<Task>>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Starts the recorder's writer; nothing else runs yet.
+    pub fn start(db: Db, artifacts: ArtifactStore, ids: Ids, settings: &EngineSettings) -> Self {
+        let tracker = TaskTracker::new();
+        let recorder = Recorder::start(db.clone(), ids.clone(), &settings.recorder, &tracker);
+        let tasks = Cache::builder().max_capacity(10_000).time_to_live(TASK_CACHE).build();
+        let router = Arc::default();
+        Self { db, artifacts, ids, router, recorder, tasks, tracker, stop: CancellationToken::new() }
+    }
+
+    /// Keeps the router up to date with what other servers deploy, until the engine stops.
+    pub fn watch_deployments(&self) {
+        let engine = self.clone();
+        self.tracker.spawn(async move {
+            while !engine.stop.is_cancelled() {
+                if let Err(error) = engine.refresh_router().await {
+                    tracing::warn!(%error, "cannot look for deployments");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(ROUTER_POLL) => {}
+                    () = engine.stop.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    /// Writes what is queued, then ends the background work.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.recorder.close();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// The way into the database for interactions and feedback.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The handlers of every kind of job that the loop has.
+    pub fn handlers(&self) -> Vec<Arc<dyn Handler>> {
+        vec![
+            Arc::new(CurateTask::new(self.clone())),
+            Arc::new(TrainModel::new(self.clone())),
+            Arc::new(EvaluateRun::new(self.clone())),
+            Arc::new(CheckTriggers::new(self.clone())),
+        ]
+    }
+
+    /// A worker for the loop's jobs.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.db.clone(), self.ids.clone(), self.handlers())
+    }
+
+    /// The task with this name; remembered for half a second.
+    pub async fn get_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, EngineError> {
+        let key = (project, name.to_owned());
+        if let Some(task) = self.tasks.get(&key) {
+            return Ok(task);
+        }
+        let mut conn = self.db.read().await?;
+        let found = tasks::find_by_name(&mut conn, project, name).await?;
+        let task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: name.to_owned() })?;
+        let task = Arc::new(task);
+        self.tasks.insert(key, task.clone());
+        Ok(task)
+    }
+
+    pub(crate) fn forget_task(&self, project: ProjectId, name: &str) {
+        self.tasks.invalidate(&(project, name.to_owned()));
+    }
+}

@@ -1,0 +1,70 @@
+//! Why the engine refuses or fails.
+
+use hone_domain::{FieldError, IllegalTransition, InvalidInput};
+use hone_jobs::JobError;
+use hone_learn::{ArtifactError, TrainError};
+use hone_storage::StorageError;
+
+/// A refusal or failure of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Input that cannot be taken.
+    #[error(transparent)]
+    Invalid(#[from] InvalidInput),
+    /// Something that is asked for does not exist.
+    #[error("{noun} \"{id}\" does not exist")]
+    NotFound {
+        /// The noun.
+        noun: &'static str,
+        /// Its id or name as given.
+        id: String,
+    },
+    /// What is asked for contradicts what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The recorder's queue is full; nothing of the request was taken.
+    #[error("the write queue is full; send the request again in {retry_after_s} second(s)")]
+    Full {
+        /// When to try again.
+        retry_after_s: u64,
+    },
+    /// The task has no version that could answer.
+    #[error("task \"{0}\" has no model yet; import or record examples and train it")]
+    NoModel(String),
+    /// The process is shutting down.
+    #[error("the server is shutting down; send the request again")]
+    ShuttingDown,
+    /// The database or the artifact store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// An artifact cannot be used.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+impl EngineError {
+    /// Refuses because of one field.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(InvalidInput(vec![FieldError { pointer: pointer.into(), detail: detail.into() }]))
+    }
+}
+
+impl From<IllegalTransition> for EngineError {
+    fn from(error: IllegalTransition) -> Self {
+        Self::Conflict(error.to_string())
+    }
+}
+
+impl From<EngineError> for JobError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Storage(error) => error.into(),
+            EngineError::Train(TrainError::Cancelled) => Self::Cancelled,
+            EngineError::Full { .. } | EngineError::ShuttingDown => Self::Transient(error.to_string()),
+            other => Self::Permanent(other.to_string()),
+        }
+    }
+}

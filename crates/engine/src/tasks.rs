@@ -1,0 +1,110 @@
+//! Making projects and tasks, and changing a task's policies.
+
+use hone_domain::{InvalidInput, ProjectId, TaskKind, TaskPolicy};
+use hone_jobs::next_occurrence_us;
+use hone_learn::find_trainer;
+use hone_storage::projects::Project;
+use hone_storage::schedules::{self, Schedule};
+use hone_storage::tasks::{self, Task};
+use hone_storage::projects;
+use uuid::Uuid;
+
+use crate::triggers::CHECK_TRIGGERS;
+use crate::{Engine, EngineError};
+
+/// How often triggers that depend on time are looked at.
+const CHECK_CRON: &str = "*/30 * * * *";
+
+impl Engine {
+    /// The project with this name, which is made when it is missing.
+    pub async fn ensure_project(&self, name: &str) -> Result<Project, EngineError> {
+        require_name("/project", name)?;
+        let mut conn = self.db.begin().await?;
+        let mut pseudonym_key = vec![0; 32];
+        self.ids.fill(&mut pseudonym_key);
+        let now_us = self.ids.now_us();
+        let id: Uuid = self.ids.next();
+        let project = Project { id, name: name.to_owned(), pseudonym_key, created_at_us: now_us };
+        if projects::insert(&mut conn, &project).await? {
+            let next_at_us = next_occurrence_us(CHECK_CRON, now_us).unwrap_or(now_us);
+            let schedule = Schedule {
+                id: self.ids.next(),
+                project_id: id,
+                name: "check-triggers".to_owned(),
+                cron: CHECK_CRON.to_owned(),
+                kind: CHECK_TRIGGERS.to_owned(),
+                payload: serde_json::json!({}),
+                paused: false,
+                next_at_us,
+            };
+            schedules::insert(&mut conn, &schedule).await?;
+        }
+        let stored = projects::find_by_name(&mut conn, name).await?;
+        conn.commit().await?;
+        stored.ok_or_else(|| EngineError::NotFound { noun: "project", id: name.to_owned() })
+    }
+
+    /// Makes a task.
+    pub async fn create_task(
+        &self,
+        project: ProjectId,
+        name: &str,
+        kind: TaskKind,
+        policy: TaskPolicy,
+    ) -> Result<Task, EngineError> {
+        require_name("/name", name)?;
+        check_policy(&policy)?;
+        let now_us = self.ids.now_us();
+        let task = Task {
+            id: self.ids.next(),
+            project_id: project.0,
+            name: name.to_owned(),
+            kind,
+            policy,
+            created_at_us: now_us,
+            updated_at_us: now_us,
+        };
+        let mut conn = self.db.begin().await?;
+        if !tasks::insert(&mut conn, &task).await? {
+            return Err(EngineError::Conflict(format!("task \"{name}\" exists; choose another name, or change its policy")));
+        }
+        conn.commit().await?;
+        Ok(task)
+    }
+
+    /// Replaces a task's policies.
+    pub async fn update_policy(&self, project: ProjectId, name: &str, policy: TaskPolicy) -> Result<Task, EngineError> {
+        check_policy(&policy)?;
+        let mut conn = self.db.begin().await?;
+        let found = tasks::find_by_name(&mut conn, project, name).await?;
+        let mut task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: name.to_owned() })?;
+        task.updated_at_us = self.ids.now_us();
+        tasks::update_policy(&mut conn, project, task.task_id(), &policy, task.updated_at_us).await?;
+        conn.commit().await?;
+        self.forget_task(project, name);
+        task.policy = policy;
+        Ok(task)
+    }
+}
+
+fn check_policy(policy: &TaskPolicy) -> Result<(), EngineError> {
+    policy.validate()?;
+    let training = &policy.training;
+    let Some(trainer) = find_trainer(&training.trainer) else {
+        let detail = format!("\"{}\" is no trainer; there is: linear", training.trainer);
+        return Err(EngineError::field("/policy/training/trainer", detail));
+    };
+    trainer.check(&training.settings).map_err(|error| EngineError::field("/policy/training/settings", error.to_string()))
+}
+
+/// Names appear in paths and on pages: letters, digits and `-_.`, at most 100 of them.
+fn require_name(pointer: &str, name: &str) -> Result<(), InvalidInput> {
+    let fits = (1..=100).contains(&name.len())
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
+    if fits {
+        Ok(())
+    } else {
+        let detail = format!("\"{name}\" is no name; use letters, digits, '-', '_' and '.', at most 100");
+        Err(InvalidInput::field(pointer, detail))
+    }
+}

@@ -1,0 +1,245 @@
+//! Examples in and out of files: JSONL and CSV, line by line, so that memory does not grow with the file.
+
+use std::io::{BufRead, Write};
+
+use hone_domain::Split;
+
+use crate::{DatasetRow, EngineError, ExampleImport};
+
+/// The longest line that is read; a longer one is refused without holding it.
+const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// A file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated with a header line.
+    Csv,
+}
+
+impl std::str::FromStr for FileFormat {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "jsonl" | "ndjson" => Ok(Self::Jsonl),
+            "csv" => Ok(Self::Csv),
+            _ => Err(format!("\"{name}\" is no format; use jsonl or csv")),
+        }
+    }
+}
+
+/// A line that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RefusedLine {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Why, and what to do.
+    pub problem: String,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ImportReport {
+    /// Lines read.
+    pub lines: usize,
+    /// Examples taken.
+    pub approved: usize,
+    /// Examples kept out of datasets, such as duplicates.
+    pub rejected: usize,
+    /// Lines that could not be read.
+    pub refused: Vec<RefusedLine>,
+}
+
+/// The fields of one line or row; `text` is accepted for `input`.
+#[derive(serde::Deserialize)]
+struct Line {
+    #[serde(alias = "text", alias = "user_message", alias = "input_prompt")]
+    input: String,
+    #[serde(default, alias = "intent")]
+    label: Option<String>,
+    #[serde(default, alias = "target_output", alias = "response")]
+    target: Option<String>,
+    #[serde(default)]
+    weight: Option<f64>,
+    #[serde(default)]
+    conversation: Option<String>,
+    #[serde(default)]
+    split: Option<Split>,
+}
+
+impl From<Line> for ExampleImport {
+    fn from(line: Line) -> Self {
+        let Line { input, label, target, weight, conversation, split } = line;
+        Self { input, label: label.filter(|label| !label.is_empty()), target, weight, conversation, split }
+    }
+}
+
+/// Reads a file and hands each line over with its number: an example, or why it cannot be one. `visit` ends the reading
+/// by an error.
+pub fn read_examples(
+    file: impl BufRead,
+    format: FileFormat,
+    mut visit: impl FnMut(usize, Result<ExampleImport, String>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    match format {
+        FileFormat::Jsonl => read_jsonl(file, &mut visit),
+        FileFormat::Csv => read_csv(file, &mut visit),
+    }
+}
+
+type Visit<'a> = &'a mut dyn FnMut(usize, Result<ExampleImport, String>) -> Result<(), EngineError>;
+
+fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
+    let mut line = Vec::new();
+    let mut number = 0;
+    while let Some(too_long) = read_line(&mut file, &mut line)? {
+        number += 1;
+        let text = line.trim_ascii();
+        if too_long {
+            visit(number, Err(format!("is longer than {MAX_LINE_BYTES} bytes; shorten it")))?;
+        } else if !text.is_empty() {
+            visit(number, parse_line(text))?;
+        }
+    }
+    Ok(())
+}
+
+fn parse_line(text: &[u8]) -> Result<ExampleImport, String> {
+    hone_domain::parse_json::<Line>(text).map(ExampleImport::from).map_err(|error| error.to_string())
+}
+
+/// Reads up to the next line end into `line`; gives whether the line was too long to keep, or `None` at the end.
+fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Option<bool>, EngineError> {
+    line.clear();
+    let (mut too_long, mut any) = (false, false);
+    loop {
+        let buffer = file.fill_buf().map_err(|error| EngineError::Conflict(format!("the file cannot be read: {error}")))?;
+        if buffer.is_empty() {
+            return Ok(any.then_some(too_long));
+        }
+        any = true;
+        let end = buffer.iter().position(|&byte| byte == b'\n');
+        let part = &buffer[..end.unwrap_or(buffer.len())];
+        if line.len() + part.len() > MAX_LINE_BYTES {
+            too_long = true;
+            line.clear();
+        } else if !too_long {
+            line.extend_from_slice(part);
+        }
+        let used = part.len() + usize::from(end.is_some());
+        file.consume(used);
+        if end.is_some() {
+            return Ok(Some(too_long));
+        }
+    }
+}
+
+fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
+    let hint = "a CSV needs a header line with input (or text) and label";
+    let headers = reader.headers().map_err(|error| EngineError::Conflict(format!("{error}; {hint}")))?.clone();
+    let mut record = csv::StringRecord::new();
+    loop {
+        let read = reader.read_record(&mut record);
+        // Rows may span lines, so the reader's own count is asked.
+        let number = record.position().map_or(0, |position| position.line() as usize);
+        match read {
+            Ok(false) => return Ok(()),
+            Ok(true) => {
+                let line = record.deserialize::<Line>(Some(&headers));
+                visit(number, line.map(ExampleImport::from).map_err(|error| format!("{error}; {hint}")))?;
+            }
+            Err(error) => {
+                let number = error.position().map_or(number, |position| position.line() as usize);
+                visit(number, Err(format!("{error}; {hint}")))?;
+            }
+        }
+    }
+}
+
+/// Writes the rows of a dataset. CSV cells that a spreadsheet would run as a formula are prefixed with an apostrophe.
+pub fn write_dataset(rows: &[DatasetRow], format: FileFormat, out: impl Write) -> std::io::Result<()> {
+    match format {
+        FileFormat::Jsonl => {
+            let mut out = out;
+            for row in rows {
+                serde_json::to_writer(&mut out, row)?;
+                out.write_all(b"\n")?;
+            }
+            out.flush()
+        }
+        FileFormat::Csv => {
+            let mut writer = csv::Writer::from_writer(out);
+            writer.write_record(["id", "split", "input", "label", "target", "weight"])?;
+            for row in rows {
+                writer.write_record([
+                    row.id.to_string().as_str(),
+                    row.split.as_str(),
+                    &inert_cell(&row.input),
+                    &inert_cell(row.label.as_deref().unwrap_or_default()),
+                    &inert_cell(row.target.as_deref().unwrap_or_default()),
+                    &row.weight.to_string(),
+                ])?;
+            }
+            writer.flush()
+        }
+    }
+}
+
+fn inert_cell(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}").into()
+    } else {
+        text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8], format: FileFormat) -> Vec<(usize, Result<ExampleImport, String>)> {
+        let mut seen = Vec::new();
+        read_examples(text, format, |number, line| {
+            seen.push((number, line));
+            Ok(())
+        })
+        .unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_broken_line_in_the_middle_is_named_and_the_rest_is_read() {
+        let seen = read(b"{\"text\":\"a\",\"label\":\"x\"}\n{broken\n\n{\"input\":\"b\",\"intent\":\"y\"}", FileFormat::Jsonl);
+        assert_eq!(seen.iter().map(|line| line.0).collect::<Vec<_>>(), [1, 2, 4]);
+        assert!(seen[1].1.is_err());
+        assert_eq!(seen[2].1.as_ref().unwrap().label.as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn an_endless_line_is_refused_without_being_held() {
+        let mut text = vec![b'a'; MAX_LINE_BYTES + 10];
+        text.extend_from_slice(b"\n{\"text\":\"a\",\"label\":\"x\"}\n");
+        let seen = read(&text, FileFormat::Jsonl);
+        assert!(seen[0].1.as_ref().unwrap_err().contains("longer than"));
+        assert!(seen[1].1.is_ok());
+    }
+
+    #[test]
+    fn csv_rows_are_read_and_bad_ones_named() {
+        let seen = read(b"text,label\n\"two\nlines\",x\nonly one\nlast,y\n", FileFormat::Csv);
+        assert_eq!(seen.len(), 3);
+        assert_eq!(seen[0].1.as_ref().unwrap().input, "two\nlines");
+        assert_eq!(seen[1].0, 4);
+        assert!(seen[1].1.is_err());
+        assert!(seen[2].1.is_ok());
+    }
+
+    #[test]
+    fn formulas_in_csv_are_made_inert() {
+        assert_eq!(inert_cell("=SUM(A1)"), "'=SUM(A1)");
+        assert_eq!(inert_cell("plain"), "plain");
+    }
+}
