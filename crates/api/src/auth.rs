@@ -36,12 +36,10 @@ impl FromRequestParts<AppState> for Caller {
             let detail = "send the header Authorization: Bearer <key>; `hone key create` makes a key";
             return Err(Problem::new(ProblemKind::Unauthorized, detail));
         };
-        match state.find_key(secret).await? {
-            Some(key) => Ok(Self { project: ProjectId(key.project_id), scopes: key.scopes.clone() }),
-            None => {
-                let detail = "this key is not known, was revoked or has expired; `hone key create` makes another";
-                Err(Problem::new(ProblemKind::Unauthorized, detail))
-            }
-        }
+        let Some(key) = state.find_key(secret).await? else {
+            let detail = "this key is not known, was revoked or has expired; `hone key create` makes another";
+            return Err(Problem::new(ProblemKind::Unauthorized, detail));
+        };
+        Ok(Self { project: ProjectId(key.project_id), scopes: key.scopes.clone() })
     }
 }

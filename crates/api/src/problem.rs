@@ -212,6 +212,7 @@ pub(crate) async fn unknown_method(method: Method, uri: Uri) -> Problem {
 }
 
 /// Answers for a handler that panicked; the cause is logged, not shown.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that tower-http asks for")]
 pub(crate) fn from_panic(cause: Box<dyn Any + Send>) -> Response {
     let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(cause = cause.unwrap_or("unknown"), "a handler panicked");

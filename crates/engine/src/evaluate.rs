@@ -160,14 +160,7 @@ impl Engine {
         dataset: Option<DatasetId>,
     ) -> Result<(ModelVersion, Dataset, Evaluation), EngineError> {
         let mut conn = self.db.read().await?;
-        let version = if let Some(name) = version {
-            let found = versions::find_by_version(&mut conn, task.task_id(), name.trim_start_matches('v')).await?;
-            found.ok_or_else(|| EngineError::NotFound { noun: "model version", id: name.to_owned() })?
-        } else {
-            let serving = deployments::find_serving(&mut conn, task.task_id()).await?;
-            let serving = serving.ok_or_else(|| EngineError::NoModel(task.name.clone()))?;
-            versions::get(&mut conn, ModelVersionId(serving.model_version_id)).await?
-        };
+        let version = named_or_serving(&mut conn, task, version).await?;
         let dataset = if let Some(id) = dataset {
             self.get_dataset(task.project(), id).await?
         } else {
@@ -178,6 +171,24 @@ impl Engine {
         drop(conn);
         let evaluation = self.evaluate_version(&version, &dataset).await?;
         Ok((version, dataset, evaluation))
+    }
+
+    /// Measures the version named, or the one that serves, on texts whose labels are given.
+    pub async fn evaluate_texts(
+        &self,
+        task: &Task,
+        version: Option<&str>,
+        texts: Vec<String>,
+        labels: Vec<String>,
+    ) -> Result<(ModelVersion, Evaluation), EngineError> {
+        let version = named_or_serving(&mut self.db.read().await?, task, version).await?;
+        let classifier = self.load_classifier(&version.artifact_hash).await?;
+        let evaluation = run_blocking(move || {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            classifier.evaluate(&texts, &labels)
+        });
+        Ok((version, evaluation.await?))
     }
 
     /// Loads and checks a stored model.
@@ -253,6 +264,16 @@ impl Engine {
         let registered = versions::find_by_run(conn, hone_domain::RunId(run.id)).await?;
         registered.ok_or_else(|| EngineError::NotFound { noun: "version of run", id: run.id.to_string() })
     }
+}
+
+async fn named_or_serving(conn: &mut Conn, task: &Task, version: Option<&str>) -> Result<ModelVersion, EngineError> {
+    if let Some(name) = version {
+        let found = versions::find_by_version(conn, task.task_id(), name.trim_start_matches('v')).await?;
+        return found.ok_or_else(|| EngineError::NotFound { noun: "model version", id: name.to_owned() });
+    }
+    let serving = deployments::find_serving(conn, task.task_id()).await?;
+    let serving = serving.ok_or_else(|| EngineError::NoModel(task.name.clone()))?;
+    Ok(versions::get(conn, ModelVersionId(serving.model_version_id)).await?)
 }
 
 fn evaluate_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Evaluation {

@@ -1,0 +1,287 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Hone makes an AI feature better with every use: it records, collects feedback, curates, trains, evaluates and puts a
+/// better model live.
+#[derive(Debug, Parser)]
+#[command(name = "hone", version, max_term_width = 110, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, \
+    3 input refused, 4 not found, 5 the gate refused the new version.")]
+pub(crate) struct Args {
+    /// Configuration file; hone.toml is read when it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of the database and the models.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Database: a file, or postgres://…
+    #[arg(long, global = true, value_name = "URL")]
+    pub database: Option<String>,
+    /// Project to work in.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub project: Option<String>,
+    /// Print JSON for programs in place of tables.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole loop on an empty machine, in seconds.
+    Demo(DemoArgs),
+    /// Make the database, the project and a first API key.
+    Init,
+    /// Serve the API and the pages, and run background jobs.
+    Serve(ServeArgs),
+    /// Run background jobs alone.
+    Worker,
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make, list, show and configure tasks.
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Bring examples in from JSONL or CSV.
+    Import(ImportArgs),
+    /// Write a task's frozen examples to JSONL or CSV.
+    Export(ExportArgs),
+    /// Turn new feedback into examples now.
+    Curate(OfTask),
+    /// Train, evaluate and, where the gate accepts, deploy a new version now.
+    Train(TrainArgs),
+    /// Measure a version on held-out examples, or on a file.
+    Evaluate(EvaluateArgs),
+    /// Predict one text, or each line of standard input.
+    Predict(PredictArgs),
+    /// List the registered versions of a task.
+    Models(OfTask),
+    /// Make a version serve its task.
+    Deploy(DeployArgs),
+    /// Go back to the version that served before, or to another earlier one.
+    Rollback(RollbackArgs),
+    /// List, cancel and retry background jobs.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// Check the configuration, the database, the models and the disk.
+    Doctor,
+    /// Print a configuration file with every setting, or check one.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Port to serve the page on; a free one when 8088 is taken.
+    #[arg(long, default_value_t = 8088)]
+    pub port: u16,
+    /// Go on serving after the replay, until Ctrl-C.
+    #[arg(long)]
+    pub stay: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on, such as 127.0.0.1:8080.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Serve requests only; jobs run in `hone worker`.
+    #[arg(long)]
+    pub no_worker: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key; it is shown once.
+    Create {
+        /// What the key is for.
+        #[arg(default_value = "default")]
+        name: String,
+        /// Comma-separated: record, predict, read, operate, admin.
+        #[arg(long, default_value = "record,predict,read,operate,admin")]
+        scopes: String,
+        /// Days until it expires.
+        #[arg(long, value_name = "DAYS")]
+        expires_in: Option<u32>,
+    },
+    /// List the keys of the project.
+    List,
+    /// Make a key stop working.
+    Revoke {
+        /// The key's id, from `hone key list`.
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum KindArg {
+    /// Text to label.
+    Classify,
+    /// Messages to text.
+    Generate,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// Make a task.
+    Create {
+        /// Letters, digits, '-', '_' and '.'.
+        name: String,
+        /// What it does.
+        #[arg(long, value_enum, default_value = "classify")]
+        kind: KindArg,
+        /// Policies as JSON, such as '{"training":{"new_samples":50}}'.
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        policy: String,
+    },
+    /// List the tasks of the project.
+    List,
+    /// Show a task with its policies and where it stands.
+    Show {
+        /// Name of the task.
+        name: String,
+    },
+    /// Change policies: the given fields are replaced, the others kept.
+    Set {
+        /// Name of the task.
+        name: String,
+        /// Policies as JSON, such as '{"training":{"new_samples":50}}'.
+        policy: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfTask {
+    /// Name of the task.
+    pub task: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SplitArg {
+    /// Fitted on.
+    Train,
+    /// For choosing settings.
+    Validation,
+    /// Held out.
+    Test,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    /// Name of the task; it is made when it is missing.
+    pub task: String,
+    /// JSONL or CSV with input (or text) and label; - is standard input.
+    pub file: PathBuf,
+    /// jsonl or csv; told from the file's name when absent.
+    #[arg(long)]
+    pub format: Option<String>,
+    /// Keep all rows in this part of datasets; by default they are divided.
+    #[arg(long, value_enum)]
+    pub split: Option<SplitArg>,
+    /// Store nothing and only report what would be refused.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// Name of the task.
+    pub task: String,
+    /// File to write; - is standard output.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// jsonl or csv; told from the file's name when absent.
+    #[arg(long)]
+    pub format: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainArgs {
+    /// Name of the task.
+    pub task: String,
+    /// Settings of the trainer as JSON, such as '{"features":"words_and_characters"}'.
+    #[arg(long, value_name = "JSON")]
+    pub settings: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvaluateArgs {
+    /// Name of the task.
+    pub task: String,
+    /// The version; the one that serves when absent.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// Measure on this JSONL or CSV in place of the held-out examples.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print the metrics of every label.
+    #[arg(long)]
+    pub labels: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PredictArgs {
+    /// Name of the task.
+    pub task: String,
+    /// The text; each line of standard input when absent.
+    pub text: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployArgs {
+    /// Name of the task.
+    pub task: String,
+    /// The version, such as 1.2.0.
+    pub version: String,
+    /// Why, for the record.
+    #[arg(long, default_value = "asked for by hand")]
+    pub reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// Name of the task.
+    pub task: String,
+    /// The version to go back to; the one that served before when absent.
+    pub version: Option<String>,
+    /// Why, for the record.
+    #[arg(long, default_value = "asked for by hand")]
+    pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, latest first.
+    List {
+        /// Only in this state: queued, running, succeeded, dead, cancelled.
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Stop a job.
+    Cancel {
+        /// The job's id.
+        id: uuid::Uuid,
+    },
+    /// Give a dead or cancelled job another chance.
+    Retry {
+        /// The job's id.
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print a configuration file with every setting, its meaning and its default.
+    Template,
+    /// Read the configuration as every command does and print what it says.
+    Check,
+}

@@ -1,0 +1,78 @@
+//! The commands, one file per group.
+
+mod doctor;
+mod evaluate;
+mod jobs;
+mod keys;
+mod models;
+mod predict;
+mod serve;
+mod tasks;
+mod train;
+mod transfer;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::app::{App, start_log};
+use crate::args::{Args, Command, ConfigCommand};
+use crate::config::Config;
+use crate::demo;
+use crate::output::Output;
+
+/// Runs the command; gives the exit code.
+pub(crate) async fn run(args: Args, output: &Output) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Args::command(), "hone", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Config(ConfigCommand::Template) => {
+            output.raw(&Config::template());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Demo(demo_args) => return demo::run(demo_args, output).await,
+        _ => {}
+    }
+    let mut config = Config::read(&args)?;
+    // A command that prints its result logs only what is wrong; a server logs what it does.
+    if !matches!(args.command, Command::Serve(_) | Command::Worker) && config.log.level == "info" {
+        "error".clone_into(&mut config.log.level);
+    }
+    start_log(&config)?;
+    match args.command {
+        Command::Config(_) => {
+            let shown = serde_json::to_value(&config)?;
+            output.raw(&serde_json::to_string_pretty(&shown)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Doctor => return doctor::run(config, *output).await,
+        _ => {}
+    }
+    let app = App::open(config).await?;
+    let code = dispatch(&app, args.command, *output).await;
+    app.close().await;
+    code
+}
+
+async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init => keys::init(app, output).await,
+        Command::Serve(args) => serve::serve(app, &args, output).await,
+        Command::Worker => serve::worker(app, output).await,
+        Command::Key(command) => keys::run(app, command, output).await,
+        Command::Task(command) => tasks::run(app, command, output).await,
+        Command::Import(args) => transfer::import(app, &args, output).await,
+        Command::Export(args) => transfer::export(app, &args).await,
+        Command::Curate(args) => train::curate(app, &args.task, output).await,
+        Command::Train(args) => train::train(app, &args, output).await,
+        Command::Evaluate(args) => evaluate::run(app, &args, output).await,
+        Command::Predict(args) => predict::run(app, &args, output).await,
+        Command::Models(args) => models::list(app, &args.task, output).await,
+        Command::Deploy(args) => models::deploy(app, args, output).await,
+        Command::Rollback(args) => models::rollback(app, args, output).await,
+        Command::Jobs(command) => jobs::run(app, command, output).await,
+        Command::Demo(_) | Command::Doctor | Command::Config(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}

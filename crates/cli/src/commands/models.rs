@@ -1,0 +1,66 @@
+//! `hone models`, `hone deploy` and `hone rollback`.
+
+use std::process::ExitCode;
+
+use hone_domain::format_rfc3339;
+use hone_engine::DeployRequest;
+use hone_storage::versions;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::args::{DeployArgs, RollbackArgs};
+use crate::output::Output;
+
+const SHOWN: i64 = 100;
+
+pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let task = app.engine.get_task(app.project, task).await?;
+    let mut conn = app.engine.db.read().await?;
+    let rows = versions::list(&mut conn, app.project, Some(task.task_id()), None, SHOWN).await?;
+    let metric = |metrics: &Value, name: &str| metrics.get(name).and_then(Value::as_f64).unwrap_or_default();
+    let values = rows.iter().map(|row| {
+        json!({
+            "version": row.version, "stage": row.stage, "accuracy": metric(&row.metrics, "accuracy"),
+            "macro_f1": metric(&row.metrics, "macro_f1"), "artifact_hash": row.artifact_hash,
+            "artifact_bytes": row.artifact_bytes, "dataset_hash": row.dataset_hash, "settings": row.settings,
+            "created_at": format_rfc3339(row.created_at_us),
+        })
+    });
+    output.result(&values.collect(), || {
+        let cells = rows.iter().map(|row| {
+            vec![
+                row.version.clone(),
+                row.stage.to_string(),
+                format!("{:.4}", metric(&row.metrics, "accuracy")),
+                format!("{:.4}", metric(&row.metrics, "macro_f1")),
+                format!("{}", row.artifact_bytes / 1_024),
+                row.dataset_hash.chars().take(12).collect(),
+                format_rfc3339(row.created_at_us),
+            ]
+        });
+        output.table(&["version", "stage", "accuracy", "macro-F1", "KiB", "dataset", "registered"], cells.collect());
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn deploy(app: &App, args: DeployArgs, output: Output) -> anyhow::Result<ExitCode> {
+    make_serve(app, &args.task, &DeployRequest::Version(args.version), &args.reason, output).await
+}
+
+pub(super) async fn rollback(app: &App, args: RollbackArgs, output: Output) -> anyhow::Result<ExitCode> {
+    make_serve(app, &args.task, &DeployRequest::Rollback(args.version), &args.reason, output).await
+}
+
+async fn make_serve(
+    app: &App,
+    task: &str,
+    request: &DeployRequest,
+    reason: &str,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let deployment = app.engine.deploy(app.project, task, request, reason).await?;
+    let version = versions::get(&mut app.engine.db.read().await?, deployment.model_version_id.into()).await?;
+    let value = json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
+    output.result(&value, || output.raw(&format!("version {} serves {task}", version.version)));
+    Ok(ExitCode::SUCCESS)
+}

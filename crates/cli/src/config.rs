@@ -1,0 +1,165 @@
+//! Configuration: a TOML file, then the environment, then the command line; the later wins.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use confique::Config as _;
+
+use crate::args::Args;
+
+/// Everything an installation may set.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Config {
+    /// Folder of the database and of models and datasets.
+    #[config(env = "HONE_DATA", default = "data")]
+    pub data: PathBuf,
+
+    /// Database: a file, or `postgres://user:password@host/name`. By default `hone.sqlite` in the data folder.
+    #[config(env = "HONE_DATABASE")]
+    pub database: Option<String>,
+
+    /// Project that commands work in and that the page shows.
+    #[config(env = "HONE_PROJECT", default = "default")]
+    pub project: String,
+
+    #[config(nested)]
+    pub server: Server,
+
+    #[config(nested)]
+    pub recorder: Recorder,
+
+    #[config(nested)]
+    pub jobs: Jobs,
+
+    #[config(nested)]
+    pub log: Log,
+}
+
+/// The HTTP server.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Server {
+    /// Address and port to listen on. On any address but the loopback the page asks for an API key.
+    #[config(env = "HONE_LISTEN", default = "127.0.0.1:8080")]
+    pub listen: String,
+}
+
+/// The queue of interactions and feedback.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Recorder {
+    /// Bytes that may wait to be written; when more come, clients get 429 and a Retry-After.
+    #[config(env = "HONE_RECORDER_QUEUE_BYTES", default = 67_108_864)]
+    pub queue_bytes: usize,
+
+    /// Rows that are written in one transaction at most.
+    #[config(env = "HONE_RECORDER_GROUP_ROWS", default = 2000)]
+    pub group_rows: usize,
+}
+
+/// Background work.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Jobs {
+    /// Jobs that one process runs at a time. Training uses all cores by itself.
+    #[config(env = "HONE_JOBS_CONCURRENCY", default = 2)]
+    pub concurrency: usize,
+}
+
+/// The log on standard error.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Log {
+    /// What is logged, such as `info` or `warn,hone_engine=debug`.
+    #[config(env = "HONE_LOG", default = "info")]
+    pub level: String,
+
+    /// One JSON object a line in place of text.
+    #[config(env = "HONE_LOG_JSON", default = false)]
+    pub json: bool,
+}
+
+impl Config {
+    /// Reads file, environment and command line.
+    pub fn read(args: &Args) -> anyhow::Result<Self> {
+        let file = args.config.clone().unwrap_or_else(|| PathBuf::from("hone.toml"));
+        if args.config.is_some() && !file.exists() {
+            anyhow::bail!("the configuration file {} does not exist", file.display());
+        }
+        refuse_unknown_keys(&file)?;
+        let mut config = Self::builder().env().file(&file).load().context("the configuration cannot be read")?;
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
+        }
+        if let Some(database) = &args.database {
+            config.database = Some(database.clone());
+        }
+        if let Some(project) = &args.project {
+            config.project.clone_from(project);
+        }
+        Ok(config)
+    }
+
+    /// Where the database is.
+    pub fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| self.data.join("hone.sqlite").display().to_string())
+    }
+
+    /// Where models and datasets are.
+    pub fn artifact_folder(&self) -> PathBuf {
+        self.data.join("artifacts")
+    }
+
+    /// A configuration file with every setting, its meaning and its default.
+    pub fn template() -> String {
+        confique::toml::template::<Self>(confique::toml::FormatOptions::default())
+    }
+}
+
+/// A misspelt setting would otherwise be ignored in silence.
+fn refuse_unknown_keys(file: &Path) -> anyhow::Result<()> {
+    let Ok(text) = std::fs::read_to_string(file) else { return Ok(()) };
+    let table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", file.display()))?;
+    let known = known_keys(&Config::META, "");
+    for key in given_keys(&table, "") {
+        if !known.contains(&key) {
+            anyhow::bail!("{}: \"{key}\" is no setting; known are {}", file.display(), known.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn given_keys(table: &toml::Table, prefix: &str) -> Vec<String> {
+    table
+        .iter()
+        .flat_map(|(name, value)| match value {
+            toml::Value::Table(inner) => given_keys(inner, &format!("{prefix}{name}.")),
+            _ => vec![format!("{prefix}{name}")],
+        })
+        .collect()
+}
+
+fn known_keys(meta: &confique::meta::Meta, prefix: &str) -> Vec<String> {
+    meta.fields
+        .iter()
+        .flat_map(|field| match &field.kind {
+            confique::meta::FieldKind::Leaf { .. } => vec![format!("{prefix}{}", field.name)],
+            confique::meta::FieldKind::Nested { meta } => known_keys(meta, &format!("{prefix}{}.", field.name)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_complete_and_stays_the_same() {
+        insta::assert_snapshot!(Config::template());
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hone.toml");
+        std::fs::write(&file, "project = \"a\"\n[server]\nlisen = \"127.0.0.1:1\"\n").unwrap();
+        let error = refuse_unknown_keys(&file).unwrap_err().to_string();
+        assert!(error.contains("\"server.lisen\" is no setting"), "{error}");
+    }
+}

@@ -1,0 +1,97 @@
+//! `hone demo`: the whole loop on an empty machine, in seconds.
+//!
+//! Starts a server over an empty folder and replays a support desk through the HTTP API: customers write, the model
+//! answers where there is one, people correct it, Hone retrains as the triggers say. Nothing is computed here that the
+//! server does not answer.
+
+mod chart;
+mod client;
+mod desk;
+mod replay;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use hone_domain::{ScopeSet, TaskKind, TaskPolicy, TrainingPolicy};
+use tokio::net::TcpListener;
+
+use crate::app::{App, start_log};
+use crate::args::{Args, DemoArgs};
+use crate::config::Config;
+use crate::output::Output;
+use crate::server;
+
+/// Name of the task that the demo makes.
+pub(crate) const TASK: &str = "intent";
+
+pub(crate) async fn run(args: &DemoArgs, output: &Output) -> anyhow::Result<ExitCode> {
+    let folder = demo_folder()?;
+    let data = folder.display().to_string();
+    let shell = <Args as clap::Parser>::try_parse_from(["hone", "--data", &data, "doctor"])?;
+    let mut config = Config::read(&shell)?;
+    config.database = None;
+    "error".clone_into(&mut config.log.level);
+    start_log(&config)?;
+    let app = App::open(config).await?;
+    let listener = match TcpListener::bind(("127.0.0.1", args.port)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on 127.0.0.1")?,
+    };
+    let running = server::start(&app, listener, true).await?;
+    let key = app.engine.create_key(app.project, "demo", ScopeSet::all(), None).await?;
+    app.engine.create_task(app.project, TASK, TaskKind::Classify, demo_policy()).await?;
+    let address = format!("http://{}", running.address);
+    output.say(format!("Hone serves {address} over the empty folder {data}; open the page to watch\n"));
+    let client = client::Client::new(&address, &key.secret)?;
+    let story = replay::run(&client, *output).await?;
+    let summary = client.summary().await?;
+    output.result(&serde_json::json!({ "replay": story, "versions": summary, "data": data }), || {
+        chart::print(&story, &summary, *output);
+        print_next(&address, &key.secret, &data, args.stay, *output);
+    });
+    if args.stay {
+        server::stop_signal().await?;
+    }
+    running.stop().await;
+    app.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A folder of its own that stays, so that the commands printed at the end work.
+fn demo_folder() -> anyhow::Result<std::path::PathBuf> {
+    let folder = tempfile::Builder::new().prefix("hone-demo-").tempdir().context("no temporary folder can be made")?;
+    Ok(folder.keep())
+}
+
+/// The documented triggers; characters help with typing errors.
+fn demo_policy() -> TaskPolicy {
+    TaskPolicy {
+        training: TrainingPolicy {
+            settings: serde_json::json!({ "features": "words_and_characters" }),
+            ..TrainingPolicy::default()
+        },
+        ..TaskPolicy::default()
+    }
+}
+
+fn print_next(address: &str, key: &str, data: &str, stays: bool, output: Output) {
+    let hone = std::env::current_exe().map_or_else(|_| "hone".to_owned(), |path| path.display().to_string());
+    output.raw("\nWhat to try next");
+    if !stays {
+        output.raw("  # the page, and the API for the calls below");
+        output.raw(&format!("  {hone} --data {data} serve --listen {} &", address.trim_start_matches("http://")));
+    }
+    output.raw("  # ask the model, then tell it what was right");
+    output.raw(&format!(
+        "  curl -s {address}/v1/classify -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
+         -d '{{\"task\":\"{TASK}\",\"text\":\"my parcel is late\"}}'"
+    ));
+    output.raw(&format!(
+        "  curl -s {address}/v1/feedback -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
+         -d '{{\"interaction_id\":\"<from above>\",\"kind\":\"correction\",\"label\":\"order_status\"}}'"
+    ));
+    output.raw("  # the registry, a training by hand, one step back");
+    output.raw(&format!("  {hone} --data {data} models {TASK}"));
+    output.raw(&format!("  {hone} --data {data} train {TASK}"));
+    output.raw(&format!("  {hone} --data {data} rollback {TASK}"));
+}

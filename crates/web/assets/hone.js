@@ -1,0 +1,25 @@
+// Draws the learning curves: every element with data-curve holds [times, accuracies, macroF1s] as JSON.
+(function () {
+  "use strict";
+  function draw(element) {
+    var data = JSON.parse(element.dataset.curve);
+    element.replaceChildren();
+    new uPlot({
+      width: element.clientWidth,
+      height: 220,
+      scales: { y: { range: [0, 1] } },
+      axes: [{}, { values: function (_, ticks) { return ticks.map(function (tick) { return Math.round(tick * 100) + " %"; }); } }],
+      series: [
+        { label: "evaluated" },
+        { label: "accuracy", stroke: "#2456c4", width: 2, points: { show: true, size: 6 } },
+        { label: "macro-F1", stroke: "#1a7f4b", width: 2, points: { show: true, size: 6 } },
+      ],
+    }, data, element);
+    element.dataset.drawn = "true";
+  }
+  function drawAll() {
+    document.querySelectorAll("[data-curve]:not([data-drawn])").forEach(draw);
+  }
+  document.addEventListener("DOMContentLoaded", drawAll);
+  new MutationObserver(drawAll).observe(document.documentElement, { childList: true, subtree: true });
+})();
