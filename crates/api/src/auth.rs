@@ -21,7 +21,8 @@ impl Caller {
         if self.scopes.allows(scope) {
             return Ok(());
         }
-        let detail = format!("this key lacks the scope {scope}; make one with `hone key create --scopes {scope}`");
+        let detail =
+            format!("this key lacks the scope {scope}; make one with `hone key create --scopes {scope}`");
         Err(Problem::new(ProblemKind::Forbidden, detail))
     }
 }
@@ -30,8 +31,13 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+        let header = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let secret = header
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .map(str::trim);
         let Some(secret) = secret else {
             let detail = "send the header Authorization: Bearer <key>; `hone key create` makes a key";
             return Err(Problem::new(ProblemKind::Unauthorized, detail));
@@ -40,6 +46,9 @@ impl FromRequestParts<AppState> for Caller {
             let detail = "this key is not known, was revoked or has expired; `hone key create` makes another";
             return Err(Problem::new(ProblemKind::Unauthorized, detail));
         };
-        Ok(Self { project: ProjectId(key.project_id), scopes: key.scopes.clone() })
+        Ok(Self {
+            project: ProjectId(key.project_id),
+            scopes: key.scopes.clone(),
+        })
     }
 }

@@ -25,11 +25,17 @@ impl<T: serde::de::DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
 pub async fn read_bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("send at most {} bytes, or many records as NDJSON", crate::MAX_BODY_BYTES);
+            let detail = format!(
+                "send at most {} bytes, or many records as NDJSON",
+                crate::MAX_BODY_BYTES
+            );
             Problem::new(ProblemKind::TooLarge, detail)
         } else {
             let status = rejection.into_response().status();
-            Problem::new(ProblemKind::Unreadable, format!("the body ended early or is not what its headers say ({status})"))
+            Problem::new(
+                ProblemKind::Unreadable,
+                format!("the body ended early or is not what its headers say ({status})"),
+            )
         }
     })
 }

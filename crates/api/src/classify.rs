@@ -81,20 +81,44 @@ pub(crate) async fn handle(
     };
     check_texts(&texts)?;
     let served = state.engine.served(&task)?;
-    let answers: Vec<Answer> = texts.iter().map(|text| state.engine.predict(&task, &served, text)).collect();
+    let answers: Vec<Answer> = texts
+        .iter()
+        .map(|text| state.engine.predict(&task, &served, text))
+        .collect();
     let ids = if request.record.unwrap_or(task.policy.prediction.record) {
         caller.require(Scope::Record)?;
-        record(&caller, &state, &task, &served, &request, texts.iter().zip(&answers)).await?.into_iter().map(Some).collect()
+        record(
+            &caller,
+            &state,
+            &task,
+            &served,
+            &request,
+            texts.iter().zip(&answers),
+        )
+        .await?
+        .into_iter()
+        .map(Some)
+        .collect()
     } else {
         vec![None; answers.len()]
     };
-    let predictions = answers.into_iter().zip(ids).map(|(answer, id)| prediction_body(answer, id)).collect();
-    Ok(Json(ClassifyResponse { model_version: served.version.version.clone(), predictions }))
+    let predictions = answers
+        .into_iter()
+        .zip(ids)
+        .map(|(answer, id)| prediction_body(answer, id))
+        .collect();
+    Ok(Json(ClassifyResponse {
+        model_version: served.version.version.clone(),
+        predictions,
+    }))
 }
 
 fn check_texts(texts: &[&str]) -> Result<(), Problem> {
     if texts.is_empty() || texts.len() > MAX_TEXTS {
-        return Err(Problem::field("/texts", format!("has {} texts; give 1 to {MAX_TEXTS}", texts.len())));
+        return Err(Problem::field(
+            "/texts",
+            format!("has {} texts; give 1 to {MAX_TEXTS}", texts.len()),
+        ));
     }
     for (index, text) in texts.iter().enumerate() {
         if text.trim().is_empty() || text.len() > hone_domain::MAX_TEXT_BYTES {
@@ -116,11 +140,19 @@ async fn record<'a>(
     let pseudonym_key = state.pseudonym_key(caller.project).await?;
     let mut batch = RecordBatch::default();
     for (text, answer) in answered {
-        let status = if answer.label.is_some() { InteractionStatus::Ok } else { InteractionStatus::Abstained };
+        let status = if answer.label.is_some() {
+            InteractionStatus::Ok
+        } else {
+            InteractionStatus::Abstained
+        };
         let new = NewInteraction {
             task: task.name.clone(),
             input: (*text).to_owned(),
-            label: answer.alternatives.first().map(|(label, _)| label.clone()).or_else(|| answer.label.clone()),
+            label: answer
+                .alternatives
+                .first()
+                .map(|(label, _)| label.clone())
+                .or_else(|| answer.label.clone()),
             confidence: Some(answer.probability.clamp(0.0, 1.0)),
             status: Some(status),
             conversation: request.conversation.clone(),
@@ -128,15 +160,27 @@ async fn record<'a>(
             ..NewInteraction::default()
         };
         let version = Some(served.version.id);
-        state.engine.recorder().add_interaction(&mut batch, task, &pseudonym_key, new, false, version)?;
+        state
+            .engine
+            .recorder()
+            .add_interaction(&mut batch, task, &pseudonym_key, new, false, version)?;
     }
     let expected = batch.len();
-    let ids: Vec<uuid::Uuid> =
-        state.engine.recorder().write(batch).await?.into_iter().map(|recorded| recorded.id).collect();
+    let ids: Vec<uuid::Uuid> = state
+        .engine
+        .recorder()
+        .write(batch)
+        .await?
+        .into_iter()
+        .map(|recorded| recorded.id)
+        .collect();
     if ids.len() == expected {
         Ok(ids)
     } else {
-        Err(Problem::new(ProblemKind::Internal, "not every prediction was recorded"))
+        Err(Problem::new(
+            ProblemKind::Internal,
+            "not every prediction was recorded",
+        ))
     }
 }
 
@@ -146,7 +190,9 @@ fn prediction_body(answer: Answer, interaction_id: Option<uuid::Uuid>) -> Predic
         abstained: answer.label.is_none(),
         label: answer.label,
         probability: answer.probability,
-        alternatives: alternatives.map(|(label, probability)| AlternativeBody { label, probability }).collect(),
+        alternatives: alternatives
+            .map(|(label, probability)| AlternativeBody { label, probability })
+            .collect(),
         interaction_id,
     }
 }

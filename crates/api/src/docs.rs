@@ -31,11 +31,21 @@ fn render(document: &OpenApi) -> String {
          Send <code>Authorization: Bearer &lt;key&gt;</code>.</p><dl>",
     );
     for (path, item) in &document.paths.paths {
-        let operations =
-            [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch), ("DELETE", &item.delete)];
+        let operations = [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("PATCH", &item.patch),
+            ("DELETE", &item.delete),
+        ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
-                let _ = write!(page, "<dt><code>{method} {}</code><dd>{}", escape(path), describe(operation));
+                let _ = write!(
+                    page,
+                    "<dt><code>{method} {}</code><dd>{}",
+                    escape(path),
+                    describe(operation)
+                );
             }
         }
     }

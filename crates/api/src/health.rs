@@ -8,7 +8,9 @@ use hone_storage::deployments;
 use crate::{AppState, Problem};
 
 pub(crate) fn router() -> Router<AppState> {
-    Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(ready))
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
 }
 
 /// Ready when the database answers.

@@ -94,7 +94,13 @@ fn complete(mut document: OpenApi) -> OpenApi {
     "Hone".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     document.info.description = Some("Makes an AI feature better with every use.".to_owned());
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an API key of a project")).build();
-    document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(bearer));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("an API key of a project"))
+        .build();
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("key", SecurityScheme::Http(bearer));
     document
 }

@@ -39,7 +39,10 @@ impl<T> Page<T> {
         let has_more = rows.len() as i64 > limit;
         rows.truncate(limit as usize);
         let next = if has_more { rows.last().map(key) } else { None };
-        Self { items: rows.into_iter().map(item).collect(), next }
+        Self {
+            items: rows.into_iter().map(item).collect(),
+            next,
+        }
     }
 }
 
@@ -47,11 +50,16 @@ impl<T> Page<T> {
 pub fn checked_limit(limit: Option<i64>) -> Result<i64, Problem> {
     match limit.unwrap_or(DEFAULT_LIMIT) {
         limit @ 1..=MAX_LIMIT => Ok(limit),
-        limit => Err(Problem::field("/query/limit", format!("is {limit}; give 1 to {MAX_LIMIT}"))),
+        limit => Err(Problem::field(
+            "/query/limit",
+            format!("is {limit}; give 1 to {MAX_LIMIT}"),
+        )),
     }
 }
 
 /// An id in a path, refused with a problem that names it.
 pub fn path_id<T: From<Uuid>>(text: &str) -> Result<T, Problem> {
-    text.parse::<Uuid>().map(T::from).map_err(|_| Problem::field("/path/id", format!("\"{text}\" is no UUID")))
+    text.parse::<Uuid>()
+        .map(T::from)
+        .map_err(|_| Problem::field("/path/id", format!("\"{text}\" is no UUID")))
 }

@@ -42,21 +42,47 @@ pub enum ProblemKind {
 impl ProblemKind {
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::InvalidInput => ("invalid-input", StatusCode::UNPROCESSABLE_ENTITY, "A field cannot be taken"),
+            Self::InvalidInput => (
+                "invalid-input",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "A field cannot be taken",
+            ),
             Self::Unreadable => ("unreadable", StatusCode::BAD_REQUEST, "The body cannot be read"),
             Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "No working key"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The key may not do this"),
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "It does not exist"),
-            Self::MethodNotAllowed => {
-                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method")
-            }
+            Self::MethodNotAllowed => (
+                "method-not-allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The path does not take this method",
+            ),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "It contradicts what is there"),
-            Self::TooLarge => ("too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::QueueFull => ("queue-full", StatusCode::TOO_MANY_REQUESTS, "The write queue is full"),
+            Self::TooLarge => (
+                "too-large",
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The body is too large",
+            ),
+            Self::QueueFull => (
+                "queue-full",
+                StatusCode::TOO_MANY_REQUESTS,
+                "The write queue is full",
+            ),
             Self::NoModel => ("no-model", StatusCode::CONFLICT, "The task has no model yet"),
-            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "Out of service for now"),
-            Self::DiskFull => ("disk-full", StatusCode::INSUFFICIENT_STORAGE, "Nothing can be written"),
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "A fault of the server"),
+            Self::Unavailable => (
+                "unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Out of service for now",
+            ),
+            Self::DiskFull => (
+                "disk-full",
+                StatusCode::INSUFFICIENT_STORAGE,
+                "Nothing can be written",
+            ),
+            Self::Internal => (
+                "internal",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "A fault of the server",
+            ),
         }
     }
 }
@@ -98,7 +124,12 @@ pub struct FieldProblem {
 impl Problem {
     /// A problem of this kind.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_s: None,
+        }
     }
 
     /// A field that cannot be taken.
@@ -114,7 +145,10 @@ impl Problem {
     /// Names the field that is the cause.
     #[must_use]
     pub fn at(mut self, pointer: &str) -> Self {
-        self.errors.push(FieldError { pointer: pointer.to_owned(), detail: self.detail.clone() });
+        self.errors.push(FieldError {
+            pointer: pointer.to_owned(),
+            detail: self.detail.clone(),
+        });
         self
     }
 
@@ -132,8 +166,15 @@ impl Problem {
 impl From<InvalidInput> for Problem {
     fn from(error: InvalidInput) -> Self {
         let unreadable = error.0.first().is_some_and(|field| field.pointer.is_empty());
-        let kind = if unreadable { ProblemKind::Unreadable } else { ProblemKind::InvalidInput };
-        Self { errors: error.0.clone(), ..Self::new(kind, error.to_string()) }
+        let kind = if unreadable {
+            ProblemKind::Unreadable
+        } else {
+            ProblemKind::InvalidInput
+        };
+        Self {
+            errors: error.0.clone(),
+            ..Self::new(kind, error.to_string())
+        }
     }
 }
 
@@ -143,20 +184,25 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Invalid(error) => error.into(),
             EngineError::NotFound { noun: "task", id } => Self {
-                errors: vec![FieldError { pointer: "/task".to_owned(), detail: detail.clone() }],
+                errors: vec![FieldError {
+                    pointer: "/task".to_owned(),
+                    detail: detail.clone(),
+                }],
                 ..Self::not_found("task", id)
             },
             EngineError::NotFound { .. } => Self::new(ProblemKind::NotFound, detail),
             EngineError::Conflict(_) | EngineError::Train(_) | EngineError::Artifact(_) => {
                 Self::new(ProblemKind::Conflict, detail)
             }
-            EngineError::Full { retry_after_s } => {
-                Self { retry_after_s: Some(retry_after_s), ..Self::new(ProblemKind::QueueFull, detail) }
-            }
+            EngineError::Full { retry_after_s } => Self {
+                retry_after_s: Some(retry_after_s),
+                ..Self::new(ProblemKind::QueueFull, detail)
+            },
             EngineError::NoModel(_) => Self::new(ProblemKind::NoModel, detail),
-            EngineError::ShuttingDown => {
-                Self { retry_after_s: Some(1), ..Self::new(ProblemKind::Unavailable, detail) }
-            }
+            EngineError::ShuttingDown => Self {
+                retry_after_s: Some(1),
+                ..Self::new(ProblemKind::Unavailable, detail)
+            },
             EngineError::Storage(error) => error.into(),
         }
     }
@@ -164,23 +210,39 @@ impl From<EngineError> for Problem {
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
-        if let StorageError::Missing { .. } = error {
-            return Self::new(ProblemKind::NotFound, error.to_string());
+        match &error {
+            StorageError::Missing { .. } => return Self::new(ProblemKind::NotFound, error.to_string()),
+            StorageError::DamagedArtifact { .. } => {
+                return Self::new(ProblemKind::Conflict, error.to_string());
+            }
+            _ => {}
         }
         tracing::error!(%error, "request failed in storage");
         if error.is_unwritable() {
-            return Self::new(ProblemKind::DiskFull, "the disk is full or read-only; nothing of the request was stored");
+            return Self::new(
+                ProblemKind::DiskFull,
+                "the disk is full or read-only; nothing of the request was stored",
+            );
         }
         let detail = "the database does not answer; nothing of the request was stored, send it again";
-        Self { retry_after_s: Some(1), ..Self::new(ProblemKind::Unavailable, detail) }
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(ProblemKind::Unavailable, detail)
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (name, status, title) = self.kind.parts();
-        let errors =
-            self.errors.into_iter().map(|field| FieldProblem { pointer: field.pointer, detail: field.detail }).collect();
+        let errors = self
+            .errors
+            .into_iter()
+            .map(|field| FieldProblem {
+                pointer: field.pointer,
+                detail: field.detail,
+            })
+            .collect();
         let body = ProblemBody {
             r#type: format!("/errors/{name}"),
             title,
@@ -190,7 +252,10 @@ impl IntoResponse for Problem {
         };
         let mut response = (status, serde_json::to_string(&body).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -203,18 +268,34 @@ impl IntoResponse for Problem {
 
 /// Answers a path that nothing serves.
 pub(crate) async fn unknown_path(uri: Uri) -> Problem {
-    Problem::new(ProblemKind::NotFound, format!("nothing is served at {}; see /docs", uri.path()))
+    Problem::new(
+        ProblemKind::NotFound,
+        format!("nothing is served at {}; see /docs", uri.path()),
+    )
 }
 
 /// Answers a method that a path does not take.
 pub(crate) async fn unknown_method(method: Method, uri: Uri) -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, format!("{} does not take {method}; see /docs", uri.path()))
+    Problem::new(
+        ProblemKind::MethodNotAllowed,
+        format!("{} does not take {method}; see /docs", uri.path()),
+    )
 }
 
 /// Answers for a handler that panicked; the cause is logged, not shown.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that tower-http asks for")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that tower-http asks for"
+)]
 pub(crate) fn from_panic(cause: Box<dyn Any + Send>) -> Response {
-    let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
+    let cause = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied());
     tracing::error!(cause = cause.unwrap_or("unknown"), "a handler panicked");
-    Problem::new(ProblemKind::Internal, "the request failed by a fault of the server; its log says more").into_response()
+    Problem::new(
+        ProblemKind::Internal,
+        "the request failed by a fault of the server; its log says more",
+    )
+    .into_response()
 }

@@ -15,7 +15,11 @@ use crate::{AppState, Problem};
 #[utoipa::path(post, path = "/v1/references", tag = "record", security(("key" = [])),
     request_body = NewInteraction,
     responses((status = 201, body = RecordedBody), (status = 422, body = ProblemBody)))]
-pub(crate) async fn handle(caller: Caller, State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, Problem> {
     caller.require(Scope::Record)?;
     let key = idempotency_key(&request)?;
     let mut new: NewInteraction = parse_json(&read_bytes(request, &state).await?)?;

@@ -27,9 +27,17 @@ pub struct AppState {
 impl AppState {
     /// Stores the parts.
     pub fn new(engine: Engine, worker: Worker) -> Self {
-        let keys = Cache::builder().max_capacity(10_000).time_to_live(KEY_CACHE).build();
+        let keys = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(KEY_CACHE)
+            .build();
         let pseudonym_keys = Cache::builder().max_capacity(10_000).build();
-        Self { engine, worker, keys, pseudonym_keys }
+        Self {
+            engine,
+            worker,
+            keys,
+            pseudonym_keys,
+        }
     }
 
     pub(crate) async fn find_key(&self, secret: &str) -> Result<Option<Arc<ApiKey>>, EngineError> {

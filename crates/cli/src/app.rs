@@ -34,7 +34,11 @@ impl App {
         };
         let engine = Engine::start(db, artifacts, ids, &settings);
         let project = ProjectId(engine.ensure_project(&config.project).await?.id);
-        Ok(Self { engine, project, config })
+        Ok(Self {
+            engine,
+            project,
+            config,
+        })
     }
 
     /// Writes what is queued and closes the database.
@@ -48,7 +52,9 @@ impl App {
 pub(crate) fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log.level)
         .map_err(|error| anyhow::anyhow!("log.level \"{}\" cannot be used: {error}", config.log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if config.log.json {
         builder.json().init();
     } else {

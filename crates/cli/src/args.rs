@@ -7,8 +7,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Hone makes an AI feature better with every use: it records, collects feedback, curates, trains, evaluates and puts a
 /// better model live.
 #[derive(Debug, Parser)]
-#[command(name = "hone", version, max_term_width = 110, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, \
-    3 input refused, 4 not found, 5 the gate refused the new version.")]
+#[command(
+    name = "hone",
+    version,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, \
+    3 input refused, 4 not found, 5 the gate refused the new version."
+)]
 pub(crate) struct Args {
     /// Configuration file; hone.toml is read when it is there.
     #[arg(long, global = true, value_name = "FILE")]

@@ -83,7 +83,11 @@ impl Config {
             anyhow::bail!("the configuration file {} does not exist", file.display());
         }
         refuse_unknown_keys(&file)?;
-        let mut config = Self::builder().env().file(&file).load().context("the configuration cannot be read")?;
+        let mut config = Self::builder()
+            .env()
+            .file(&file)
+            .load()
+            .context("the configuration cannot be read")?;
         if let Some(data) = &args.data {
             config.data.clone_from(data);
         }
@@ -98,7 +102,9 @@ impl Config {
 
     /// Where the database is.
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| self.data.join("hone.sqlite").display().to_string())
+        self.database
+            .clone()
+            .unwrap_or_else(|| self.data.join("hone.sqlite").display().to_string())
     }
 
     /// Where models and datasets are.
@@ -114,12 +120,20 @@ impl Config {
 
 /// A misspelt setting would otherwise be ignored in silence.
 fn refuse_unknown_keys(file: &Path) -> anyhow::Result<()> {
-    let Ok(text) = std::fs::read_to_string(file) else { return Ok(()) };
-    let table: toml::Table = text.parse().with_context(|| format!("{} is no TOML", file.display()))?;
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return Ok(());
+    };
+    let table: toml::Table = text
+        .parse()
+        .with_context(|| format!("{} is no TOML", file.display()))?;
     let known = known_keys(&Config::META, "");
     for key in given_keys(&table, "") {
         if !known.contains(&key) {
-            anyhow::bail!("{}: \"{key}\" is no setting; known are {}", file.display(), known.join(", "));
+            anyhow::bail!(
+                "{}: \"{key}\" is no setting; known are {}",
+                file.display(),
+                known.join(", ")
+            );
         }
     }
     Ok(())
@@ -140,7 +154,9 @@ fn known_keys(meta: &confique::meta::Meta, prefix: &str) -> Vec<String> {
         .iter()
         .flat_map(|field| match &field.kind {
             confique::meta::FieldKind::Leaf { .. } => vec![format!("{prefix}{}", field.name)],
-            confique::meta::FieldKind::Nested { meta } => known_keys(meta, &format!("{prefix}{}.", field.name)),
+            confique::meta::FieldKind::Nested { meta } => {
+                known_keys(meta, &format!("{prefix}{}.", field.name))
+            }
         })
         .collect()
 }

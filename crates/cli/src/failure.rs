@@ -26,7 +26,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<EngineError>() {
         Some(EngineError::Invalid(_)) => INPUT_REFUSED,
         Some(
-            EngineError::NotFound { .. } | EngineError::NoModel(_) | EngineError::Storage(StorageError::Missing { .. }),
+            EngineError::NotFound { .. }
+            | EngineError::NoModel(_)
+            | EngineError::Storage(StorageError::Missing { .. }),
         ) => NOT_FOUND,
         _ => FAILED,
     }

@@ -51,11 +51,18 @@ impl Output {
             return self.raw("none");
         }
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(headers.to_vec());
         let is_number = |column: usize| {
-            let mut cells = rows.iter().map(|row| row[column].as_str()).filter(|cell| !cell.is_empty()).peekable();
-            cells.peek().is_some() && cells.all(|cell| cell.trim_end_matches([' ', '%']).parse::<f64>().is_ok())
+            let mut cells = rows
+                .iter()
+                .map(|row| row[column].as_str())
+                .filter(|cell| !cell.is_empty())
+                .peekable();
+            cells.peek().is_some()
+                && cells.all(|cell| cell.trim_end_matches([' ', '%']).parse::<f64>().is_ok())
         };
         let numbers: Vec<usize> = (0..headers.len()).filter(|&column| is_number(column)).collect();
         table.add_rows(rows);

@@ -41,8 +41,15 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
     if with_worker {
         run_jobs(app, &worker, &stop, &tasks);
     }
-    let access = if address.ip().is_loopback() { Access::Open(app.project) } else { Access::Key };
-    let pages = hone_web::router(WebState { engine: engine.clone(), access });
+    let access = if address.ip().is_loopback() {
+        Access::Open(app.project)
+    } else {
+        Access::Key
+    };
+    let pages = hone_web::router(WebState {
+        engine: engine.clone(),
+        access,
+    });
     let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker)));
     // Without TCP_NODELAY small answers wait for the client's delayed acknowledgement.
     let listener = listener.tap_io(|stream| {
@@ -52,7 +59,8 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
     });
     let stopped = stop.clone();
     tasks.spawn(async move {
-        let serving = axum::serve(listener, routes).with_graceful_shutdown(async move { stopped.cancelled().await });
+        let serving =
+            axum::serve(listener, routes).with_graceful_shutdown(async move { stopped.cancelled().await });
         if let Err(error) = serving.await {
             tracing::error!(%error, "the server ended");
         }
@@ -64,7 +72,10 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
 pub(crate) fn run_jobs(app: &App, worker: &Worker, stop: &CancellationToken, tasks: &TaskTracker) {
     let (worker, concurrency, stopped) = (worker.clone(), app.config.jobs.concurrency.max(1), stop.clone());
     tasks.spawn(async move { worker.run(concurrency, stopped).await });
-    let (scheduler, stopped) = (Scheduler::new(app.engine.db.clone(), app.engine.ids.clone()), stop.clone());
+    let (scheduler, stopped) = (
+        Scheduler::new(app.engine.db.clone(), app.engine.ids.clone()),
+        stop.clone(),
+    );
     tasks.spawn(async move { scheduler.run(stopped).await });
 }
 

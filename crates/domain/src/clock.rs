@@ -20,7 +20,10 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
     fn now_us(&self) -> i64 {
         jiff::Timestamp::now().as_microsecond()
     }
@@ -52,13 +55,18 @@ impl Clock for ManualClock {
 ///
 /// Times outside the years -9999 to 9999 are written as the nearest representable one.
 pub fn format_rfc3339(time_us: i64) -> String {
-    let clamped = time_us.clamp(jiff::Timestamp::MIN.as_microsecond(), jiff::Timestamp::MAX.as_microsecond());
+    let clamped = time_us.clamp(
+        jiff::Timestamp::MIN.as_microsecond(),
+        jiff::Timestamp::MAX.as_microsecond(),
+    );
     jiff::Timestamp::from_microsecond(clamped).map_or_else(|_| String::new(), |time| time.to_string())
 }
 
 /// Reads an RFC 3339 time with any offset into microseconds since the epoch.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(jiff::Timestamp::as_microsecond)
 }
 
 #[cfg(test)]
@@ -70,7 +78,10 @@ mod tests {
         for time_us in [0, 1, 1_768_719_600_000_000, -62_135_596_800_000_000] {
             assert_eq!(parse_rfc3339(&format_rfc3339(time_us)), Some(time_us));
         }
-        assert_eq!(parse_rfc3339("2026-01-18T08:00:00+01:00"), Some(1_768_719_600_000_000));
+        assert_eq!(
+            parse_rfc3339("2026-01-18T08:00:00+01:00"),
+            Some(1_768_719_600_000_000)
+        );
         assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

@@ -13,8 +13,14 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's randomness")]
-    #[expect(clippy::panic, reason = "without the system's randomness no key or id may be made at all")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's randomness"
+    )]
+    #[expect(
+        clippy::panic,
+        reason = "without the system's randomness no key or id may be made at all"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         if let Err(error) = getrandom::fill(buffer) {
             panic!("the operating system gave no random bytes: {error}");
@@ -32,7 +38,10 @@ pub struct SeededEntropy {
 impl SeededEntropy {
     /// Starts the stream that belongs to this seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed, counter: AtomicU64::new(0) }
+        Self {
+            seed,
+            counter: AtomicU64::new(0),
+        }
     }
 }
 
@@ -40,7 +49,9 @@ impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         let position = self.counter.fetch_add(1, Ordering::Relaxed);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.seed.to_le_bytes()).update(&position.to_le_bytes());
+        hasher
+            .update(&self.seed.to_le_bytes())
+            .update(&position.to_le_bytes());
         hasher.finalize_xof().fill(buffer);
     }
 }

@@ -128,9 +128,11 @@ impl NewFeedback {
             return Err(InvalidInput::field("/interaction_id", detail));
         }
         self.require_value()?;
-        for (pointer, name) in
-            [("/conversation", &self.conversation), ("/label", &self.label), ("/name", &self.name)]
-        {
+        for (pointer, name) in [
+            ("/conversation", &self.conversation),
+            ("/label", &self.label),
+            ("/name", &self.name),
+        ] {
             if let Some(name) = name {
                 require_name(pointer, name)?;
             }
@@ -151,14 +153,20 @@ impl NewFeedback {
 
     fn require_value(&self) -> Result<(), InvalidInput> {
         let missing = |pointer: &str, what: &str| {
-            Err(InvalidInput::field(pointer, format!("is missing; a {} needs {what}", self.kind)))
+            Err(InvalidInput::field(
+                pointer,
+                format!("is missing; a {} needs {what}", self.kind),
+            ))
         };
         match self.kind {
             FeedbackKind::Thumb if self.up.is_none() => missing("/up", "true for up or false for down"),
             FeedbackKind::Rating => match self.rating {
                 None => missing("/rating", "a whole number from 1 to 5"),
                 Some(1..=5) => Ok(()),
-                Some(rating) => Err(InvalidInput::field("/rating", format!("is {rating}; give 1 to 5"))),
+                Some(rating) => Err(InvalidInput::field(
+                    "/rating",
+                    format!("is {rating}; give 1 to 5"),
+                )),
             },
             FeedbackKind::Score if self.name.is_none() => missing("/name", "the name of what is scored"),
             FeedbackKind::Score => match self.score {
@@ -169,7 +177,9 @@ impl NewFeedback {
                 missing("/label", "the right label, the right text, or both")
             }
             FeedbackKind::Comment if self.text.is_none() => missing("/text", "the words"),
-            FeedbackKind::Preference if self.preference.is_none() => missing("/preference", "chosen and rejected"),
+            FeedbackKind::Preference if self.preference.is_none() => {
+                missing("/preference", "chosen and rejected")
+            }
             FeedbackKind::Used if self.used.is_none() => missing("/used", "true or false"),
             FeedbackKind::Helpful if self.helpful.is_none() => missing("/helpful", "true or false"),
             _ => Ok(()),
@@ -191,7 +201,10 @@ impl NewFeedback {
 
     /// When it was said, in microseconds since the epoch; `now_us` when the client gave no time.
     pub fn occurred_at_us(&self, now_us: i64) -> i64 {
-        self.occurred_at.as_deref().and_then(crate::parse_rfc3339).unwrap_or(now_us)
+        self.occurred_at
+            .as_deref()
+            .and_then(crate::parse_rfc3339)
+            .unwrap_or(now_us)
     }
 
     /// Hash by which a repeated id is told from a repeated id with other content.
@@ -207,7 +220,10 @@ mod tests {
     #[test]
     fn each_kind_asks_for_its_value() {
         for &kind in FeedbackKind::ALL {
-            let bare = NewFeedback { conversation: Some("chat-1".to_owned()), ..NewFeedback::new(kind) };
+            let bare = NewFeedback {
+                conversation: Some("chat-1".to_owned()),
+                ..NewFeedback::new(kind)
+            };
             assert!(bare.validate(0).is_err(), "a bare {kind} was taken");
         }
         let rating = NewFeedback {
@@ -216,12 +232,22 @@ mod tests {
             ..NewFeedback::new(FeedbackKind::Rating)
         };
         assert_eq!(rating.validate(0).unwrap_err().0[0].pointer, "/rating");
-        assert!(NewFeedback { rating: Some(5), ..rating }.validate(0).is_ok());
+        assert!(
+            NewFeedback {
+                rating: Some(5),
+                ..rating
+            }
+            .validate(0)
+            .is_ok()
+        );
     }
 
     #[test]
     fn feedback_is_about_exactly_one_thing() {
-        let thumb = NewFeedback { up: Some(true), ..NewFeedback::new(FeedbackKind::Thumb) };
+        let thumb = NewFeedback {
+            up: Some(true),
+            ..NewFeedback::new(FeedbackKind::Thumb)
+        };
         assert_eq!(thumb.validate(0).unwrap_err().0[0].pointer, "/interaction_id");
     }
 }

@@ -69,14 +69,22 @@ id_types! {
 impl ConversationId {
     /// Derives the id of the conversation that a client of this project calls `external_id`.
     pub fn derive(project: ProjectId, external_id: &str) -> Self {
-        Self(derived_uuid(blake3::Hasher::new_derive_key("hone conversation id v1"), project, external_id))
+        Self(derived_uuid(
+            blake3::Hasher::new_derive_key("hone conversation id v1"),
+            project,
+            external_id,
+        ))
     }
 }
 
 impl SubjectId {
     /// Derives the pseudonym of the person that a client calls `user_id`; not reversible without the project's key.
     pub fn derive(project: ProjectId, pseudonym_key: &[u8; 32], user_id: &str) -> Self {
-        Self(derived_uuid(blake3::Hasher::new_keyed(pseudonym_key), project, user_id))
+        Self(derived_uuid(
+            blake3::Hasher::new_keyed(pseudonym_key),
+            project,
+            user_id,
+        ))
     }
 }
 
@@ -139,8 +147,17 @@ mod tests {
     #[test]
     fn derived_ids_depend_on_project_and_name() {
         let (a, b) = (ProjectId(Uuid::from_u128(1)), ProjectId(Uuid::from_u128(2)));
-        assert_eq!(ConversationId::derive(a, "chat-1"), ConversationId::derive(a, "chat-1"));
-        assert_ne!(ConversationId::derive(a, "chat-1"), ConversationId::derive(b, "chat-1"));
-        assert_ne!(SubjectId::derive(a, &[1; 32], "ann"), SubjectId::derive(a, &[2; 32], "ann"));
+        assert_eq!(
+            ConversationId::derive(a, "chat-1"),
+            ConversationId::derive(a, "chat-1")
+        );
+        assert_ne!(
+            ConversationId::derive(a, "chat-1"),
+            ConversationId::derive(b, "chat-1")
+        );
+        assert_ne!(
+            SubjectId::derive(a, &[1; 32], "ann"),
+            SubjectId::derive(a, &[2; 32], "ann")
+        );
     }
 }

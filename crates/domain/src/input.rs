@@ -17,7 +17,10 @@ pub struct InvalidInput(pub Vec<FieldError>);
 impl InvalidInput {
     /// Refuses because of one field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
+        Self(vec![FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }])
     }
 }
 
@@ -30,12 +33,18 @@ pub fn parse_json<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, 
         Err(error) => error,
     };
     if std::str::from_utf8(document).is_err() {
-        return Err(InvalidInput::field("", "not valid UTF-8; send JSON encoded as UTF-8"));
+        return Err(InvalidInput::field(
+            "",
+            "not valid UTF-8; send JSON encoded as UTF-8",
+        ));
     }
     let mut reader = serde_json::Deserializer::from_slice(document);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => Err(InvalidInput::field("", format!("not valid JSON: {plain_error}"))),
-        Err(error) => Err(InvalidInput::field(json_pointer(error.path()), error.inner().to_string())),
+        Err(error) => Err(InvalidInput::field(
+            json_pointer(error.path()),
+            error.inner().to_string(),
+        )),
     }
 }
 
@@ -51,5 +60,9 @@ fn json_pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 fn describe(errors: &[FieldError]) -> String {
-    errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail)).collect::<Vec<_>>().join("; ")
+    errors
+        .iter()
+        .map(|error| format!("{}: {}", error.pointer, error.detail))
+        .collect::<Vec<_>>()
+        .join("; ")
 }

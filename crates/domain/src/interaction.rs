@@ -127,7 +127,10 @@ impl NewInteraction {
         require_name("/task", &self.task)?;
         require_text("/input", &self.input)?;
         if self.input.trim().is_empty() {
-            return Err(InvalidInput::field("/input", "is empty; give the text that was asked"));
+            return Err(InvalidInput::field(
+                "/input",
+                "is empty; give the text that was asked",
+            ));
         }
         if let Some(output) = &self.output {
             require_text("/output", output)?;
@@ -148,7 +151,10 @@ impl NewInteraction {
         require_between("/latency_ms", self.latency_ms, 0.0, 86_400_000.0)?;
         require_between("/cost_usd", self.cost_usd, 0.0, 1_000_000.0)?;
         if self.tags.len() > 20 {
-            return Err(InvalidInput::field("/tags", format!("has {} tags; give at most 20", self.tags.len())));
+            return Err(InvalidInput::field(
+                "/tags",
+                format!("has {} tags; give at most 20", self.tags.len()),
+            ));
         }
         for (index, tag) in self.tags.iter().enumerate() {
             require_name(&format!("/tags/{index}"), tag)?;
@@ -161,7 +167,10 @@ impl NewInteraction {
 
     /// When it happened, in microseconds since the epoch; `now_us` when the client gave no time.
     pub fn occurred_at_us(&self, now_us: i64) -> i64 {
-        self.occurred_at.as_deref().and_then(parse_rfc3339).unwrap_or(now_us)
+        self.occurred_at
+            .as_deref()
+            .and_then(parse_rfc3339)
+            .unwrap_or(now_us)
     }
 
     /// Hash by which a repeated id is told from a repeated id with other content; only needed where the client gave
@@ -172,7 +181,9 @@ impl NewInteraction {
 
     /// The id of the conversation within a project, derived from the client's name for it.
     pub fn conversation_id(&self, project: crate::ProjectId) -> Option<ConversationId> {
-        self.conversation.as_deref().map(|name| ConversationId::derive(project, name))
+        self.conversation
+            .as_deref()
+            .map(|name| ConversationId::derive(project, name))
     }
 }
 
@@ -189,30 +200,40 @@ pub(crate) fn require_text(pointer: &str, text: &str) -> Result<(), InvalidInput
         return Err(InvalidInput::field(pointer, detail));
     }
     if text.contains('\0') {
-        return Err(InvalidInput::field(pointer, "contains a NUL character, which cannot be stored; remove it"));
+        return Err(InvalidInput::field(
+            pointer,
+            "contains a NUL character, which cannot be stored; remove it",
+        ));
     }
     Ok(())
 }
 
 pub(crate) fn require_name(pointer: &str, name: &str) -> Result<(), InvalidInput> {
     if name.trim().is_empty() {
-        return Err(InvalidInput::field(pointer, "is empty; give a name or leave the field out"));
+        return Err(InvalidInput::field(
+            pointer,
+            "is empty; give a name or leave the field out",
+        ));
     }
     if name.len() > MAX_NAME_BYTES {
         let detail = format!("has {} bytes; at most {MAX_NAME_BYTES} are taken", name.len());
         return Err(InvalidInput::field(pointer, detail));
     }
     if name.chars().any(char::is_control) {
-        return Err(InvalidInput::field(pointer, "contains a control character; remove it"));
+        return Err(InvalidInput::field(
+            pointer,
+            "contains a control character; remove it",
+        ));
     }
     Ok(())
 }
 
 fn require_between(pointer: &str, value: Option<f64>, low: f64, high: f64) -> Result<(), InvalidInput> {
     match value {
-        Some(value) if !(low..=high).contains(&value) => {
-            Err(InvalidInput::field(pointer, format!("is {value}; give a number from {low} to {high}")))
-        }
+        Some(value) if !(low..=high).contains(&value) => Err(InvalidInput::field(
+            pointer,
+            format!("is {value}; give a number from {low} to {high}"),
+        )),
         _ => Ok(()),
     }
 }
@@ -224,7 +245,10 @@ pub(crate) fn occurred_at_us(pointer: &str, given: Option<&str>, now_us: i64) ->
         return Err(InvalidInput::field(pointer, detail));
     };
     if time_us > now_us + MAX_CLOCK_AHEAD_US {
-        return Err(InvalidInput::field(pointer, "lies more than five minutes in the future; check the clock"));
+        return Err(InvalidInput::field(
+            pointer,
+            "lies more than five minutes in the future; check the clock",
+        ));
     }
     if time_us < 0 {
         return Err(InvalidInput::field(pointer, "lies before 1970; check the clock"));
@@ -253,11 +277,23 @@ mod tests {
             (r#"{"task":"intent","input":7}"#, "/input"),
             (r#"{"task":"intent","input":"  "}"#, "/input"),
             (r#"{"task":"","input":"hello"}"#, "/task"),
-            (r#"{"task":"intent","input":"hello","confidence":1.5}"#, "/confidence"),
-            (r#"{"task":"intent","input":"hello","subject":{"user_id":3}}"#, "/subject/user_id"),
+            (
+                r#"{"task":"intent","input":"hello","confidence":1.5}"#,
+                "/confidence",
+            ),
+            (
+                r#"{"task":"intent","input":"hello","subject":{"user_id":3}}"#,
+                "/subject/user_id",
+            ),
             (r#"{"task":"intent","input":"hello","tags":["a",""]}"#, "/tags/1"),
-            (r#"{"task":"intent","input":"hello","occurred_at":"2126-01-01T00:00:00Z"}"#, "/occurred_at"),
-            (r#"{"task":"intent","input":"hello","occurred_at":"soon"}"#, "/occurred_at"),
+            (
+                r#"{"task":"intent","input":"hello","occurred_at":"2126-01-01T00:00:00Z"}"#,
+                "/occurred_at",
+            ),
+            (
+                r#"{"task":"intent","input":"hello","occurred_at":"soon"}"#,
+                "/occurred_at",
+            ),
             (r#"{"task":"intent","input":"a\u0000b"}"#, "/input"),
             (r#"{"task":"intent","input":"hello","colour":"red"}"#, "/colour"),
         ] {

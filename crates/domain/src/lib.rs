@@ -23,9 +23,12 @@ pub use ids::{
 };
 pub use input::{FieldError, InvalidInput, parse_json};
 pub use interaction::{AnswerSource, Identity, InteractionStatus, MAX_TEXT_BYTES, NewInteraction};
-pub use lifecycle::{DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage};
+pub use lifecycle::{
+    DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage,
+};
 pub use policy::{
-    CurationPolicy, DeploymentPolicy, PredictionPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
+    CurationPolicy, DeploymentPolicy, PredictionPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy,
+    TrainingTrigger,
 };
 pub use scope::{Scope, ScopeSet};
 pub use version::{ParseVersionError, Version};

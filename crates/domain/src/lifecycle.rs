@@ -42,7 +42,11 @@ impl ExampleStatus {
         if legal {
             Ok(to)
         } else {
-            Err(IllegalTransition { noun: "example", from: self.as_str(), to: to.as_str() })
+            Err(IllegalTransition {
+                noun: "example",
+                from: self.as_str(),
+                to: to.as_str(),
+            })
         }
     }
 }

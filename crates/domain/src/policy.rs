@@ -89,7 +89,11 @@ pub struct SplitShares {
 
 impl Default for SplitShares {
     fn default() -> Self {
-        Self { train: 0.70, validation: 0.15, test: 0.15 }
+        Self {
+            train: 0.70,
+            validation: 0.15,
+            test: 0.15,
+        }
     }
 }
 
@@ -149,7 +153,10 @@ pub struct DeploymentPolicy {
 
 impl Default for DeploymentPolicy {
     fn default() -> Self {
-        Self { automatic: true, max_f1_drop: 0.05 }
+        Self {
+            automatic: true,
+            max_f1_drop: 0.05,
+        }
     }
 }
 
@@ -167,7 +174,11 @@ pub struct PredictionPolicy {
 
 impl Default for PredictionPolicy {
     fn default() -> Self {
-        Self { abstain_below: 0.0, alternatives: 3, record: true }
+        Self {
+            abstain_below: 0.0,
+            alternatives: 3,
+            record: true,
+        }
     }
 }
 
@@ -193,10 +204,16 @@ impl TaskPolicy {
         }
         let total = training.split.train + training.split.validation + training.split.test;
         if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 {
-            return refuse("/policy/training/split", "give three shares that add up to 1, with train above 0");
+            return refuse(
+                "/policy/training/split",
+                "give three shares that add up to 1, with train above 0",
+            );
         }
         if !(curation.corrected_weight > 0.0 && curation.corrected_weight <= 1_000.0) {
-            return refuse("/policy/curation/corrected_weight", "give a number above 0 and up to 1000");
+            return refuse(
+                "/policy/curation/corrected_weight",
+                "give a number above 0 and up to 1000",
+            );
         }
         if training.min_samples < 2 {
             return refuse("/policy/training/min_samples", "give 2 or more");
@@ -204,7 +221,10 @@ impl TaskPolicy {
         for (pointer, count) in [
             ("/policy/training/new_samples", training.new_samples),
             ("/policy/training/new_validated", training.new_validated),
-            ("/policy/training/accuracy_min_judged", training.accuracy_min_judged),
+            (
+                "/policy/training/accuracy_min_judged",
+                training.accuracy_min_judged,
+            ),
             ("/policy/training/max_age_hours", training.max_age_hours),
         ] {
             if count < 0 {
@@ -227,8 +247,14 @@ mod tests {
     fn defaults_are_the_documented_ones_and_valid() {
         let policy = TaskPolicy::default();
         policy.validate().unwrap();
-        assert_eq!((policy.training.min_samples, policy.training.new_samples), (20, 100));
-        assert_eq!((policy.training.new_validated, policy.training.max_age_hours), (1_000, 24));
+        assert_eq!(
+            (policy.training.min_samples, policy.training.new_samples),
+            (20, 100)
+        );
+        assert_eq!(
+            (policy.training.new_validated, policy.training.max_age_hours),
+            (1_000, 24)
+        );
     }
 
     #[test]

@@ -57,7 +57,11 @@ impl std::fmt::Display for ScopeSet {
 impl std::str::FromStr for ScopeSet {
     type Err = UnknownVariant;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse).collect()
+        text.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::parse)
+            .collect()
     }
 }
 

@@ -13,14 +13,26 @@ pub struct Version {
 
 impl Version {
     /// The first version of every task.
-    pub const FIRST: Self = Self { major: 1, minor: 0, patch: 0 };
+    pub const FIRST: Self = Self {
+        major: 1,
+        minor: 0,
+        patch: 0,
+    };
 
     /// The version after this one: a new major when the set of labels changed, else a new minor.
     pub fn next(self, labels_changed: bool) -> Self {
         if labels_changed {
-            Self { major: self.major + 1, minor: 0, patch: 0 }
+            Self {
+                major: self.major + 1,
+                minor: 0,
+                patch: 0,
+            }
         } else {
-            Self { major: self.major, minor: self.minor + 1, patch: 0 }
+            Self {
+                major: self.major,
+                minor: self.minor + 1,
+                patch: 0,
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! Woken by the job `CurateTask`, which feedback enqueues; looks at the training triggers when it is done.
 
 use hone_domain::{
-    ExampleOrigin, ExampleStatus, FeedbackKind, FeedbackSource, InteractionId, InvalidInput, ProjectId, Split, TaskId,
-    TaskKind,
+    ExampleOrigin, ExampleStatus, FeedbackKind, FeedbackSource, InteractionId, InvalidInput, ProjectId,
+    Split, TaskId, TaskKind,
 };
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_storage::examples::Example;
@@ -66,7 +66,13 @@ pub enum ImportOutcome {
 #[derive(Debug, Clone, PartialEq)]
 enum Verdict {
     /// Learn this.
-    Take { label: Option<String>, target: Option<String>, weight: f64, is_validated: bool, reason: String },
+    Take {
+        label: Option<String>,
+        target: Option<String>,
+        weight: f64,
+        is_validated: bool,
+        reason: String,
+    },
     /// Do not learn it.
     Reject(String),
     /// Nobody has said anything that decides.
@@ -75,7 +81,11 @@ enum Verdict {
 
 impl Engine {
     /// Looks at everything new of a task and decides on it.
-    pub async fn curate(&self, task: TaskId, tell: &(dyn Fn(usize) + Sync)) -> Result<CurationReport, EngineError> {
+    pub async fn curate(
+        &self,
+        task: TaskId,
+        tell: &(dyn Fn(usize) + Sync),
+    ) -> Result<CurationReport, EngineError> {
         let mut report = CurationReport::default();
         let task = tasks::get(&mut self.db.read().await?, task).await?;
         self.join_early_feedback(task.project()).await?;
@@ -89,7 +99,8 @@ impl Engine {
             for interaction in waiting {
                 // Another worker may hold the same batch: whoever takes the entry decides on it.
                 if progress::take_inbox(&mut conn, task.project(), interaction).await? {
-                    self.curate_one(&mut conn, &task, interaction, &mut report, &mut change).await?;
+                    self.curate_one(&mut conn, &task, interaction, &mut report, &mut change)
+                        .await?;
                 }
             }
             progress::add(&mut conn, task.task_id(), &change).await?;
@@ -113,7 +124,8 @@ impl Engine {
         let mut outcomes = Vec::with_capacity(imports.len());
         for import in imports {
             let conversation = import.conversation.as_deref();
-            let conversation = conversation.map(|name| hone_domain::ConversationId::derive(task.project(), name).0);
+            let conversation =
+                conversation.map(|name| hone_domain::ConversationId::derive(task.project(), name).0);
             let draft = Draft {
                 interaction_id: None,
                 conversation_id: conversation,
@@ -129,7 +141,6 @@ impl Engine {
             outcomes.push(self.place(&mut conn, task, draft, None, &mut change).await?);
         }
         progress::add(&mut conn, task.task_id(), &change).await?;
-        self.enqueue_due_training(&mut conn, task).await?;
         conn.commit().await?;
         Ok(outcomes)
     }
@@ -156,7 +167,9 @@ impl Engine {
         report: &mut CurationReport,
         change: &mut Progress,
     ) -> Result<(), EngineError> {
-        let Some(interaction) = interactions::find(conn, task.project(), id).await? else { return Ok(()) };
+        let Some(interaction) = interactions::find(conn, task.project(), id).await? else {
+            return Ok(());
+        };
         let said = feedback::list_of_interaction(conn, task.project(), id).await?;
         let earlier = examples::find_by_interaction(conn, task.task_id(), id).await?;
         report.considered += 1;
@@ -169,11 +182,18 @@ impl Engine {
             Verdict::Reject(reason) => {
                 report.rejected += 1;
                 let draft = draft_of(&interaction, interaction.label.clone(), None, 1.0, false, reason);
-                return self.store(conn, task, draft, earlier, ExampleStatus::Rejected, change).await.map(|_| ());
+                return self
+                    .store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
+                    .await
+                    .map(|_| ());
             }
-            Verdict::Take { label, target, weight, is_validated, reason } => {
-                (label, target, weight, is_validated, reason)
-            }
+            Verdict::Take {
+                label,
+                target,
+                weight,
+                is_validated,
+                reason,
+            } => (label, target, weight, is_validated, reason),
         };
         let draft = draft_of(&interaction, label, target, weight, is_validated, reason);
         match self.place(conn, task, draft, earlier, change).await? {
@@ -194,7 +214,9 @@ impl Engine {
     ) -> Result<ImportOutcome, EngineError> {
         if let Some(problem) = text_problem(task, &draft) {
             draft.reason = problem;
-            return self.store(conn, task, draft, earlier, ExampleStatus::Rejected, change).await;
+            return self
+                .store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
+                .await;
         }
         let hash = hone_text::normalised_hash(&draft.input);
         let twin = examples::find_usable_by_hash(conn, task.task_id(), &hash).await?;
@@ -212,10 +234,13 @@ impl Engine {
                 } else {
                     format!("contradicts example {}, which a person validated", twin.id)
                 };
-                return self.store(conn, task, draft, earlier, ExampleStatus::Rejected, change).await;
+                return self
+                    .store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
+                    .await;
             }
         }
-        self.store(conn, task, draft, earlier, ExampleStatus::Approved, change).await
+        self.store(conn, task, draft, earlier, ExampleStatus::Approved, change)
+            .await
     }
 
     async fn store(
@@ -240,7 +265,9 @@ impl Engine {
             _ => status,
         };
         let example = Example {
-            id: earlier.as_ref().map_or_else(|| self.ids.next(), |earlier| earlier.id),
+            id: earlier
+                .as_ref()
+                .map_or_else(|| self.ids.next(), |earlier| earlier.id),
             project_id: task.project_id,
             task_id: task.id,
             interaction_id: draft.interaction_id,
@@ -319,7 +346,11 @@ fn draft_of(
         target,
         weight,
         is_validated,
-        origin: if interaction.is_reference { ExampleOrigin::Reference } else { ExampleOrigin::Live },
+        origin: if interaction.is_reference {
+            ExampleOrigin::Reference
+        } else {
+            ExampleOrigin::Live
+        },
         split: None,
         reason,
     }
@@ -331,7 +362,12 @@ fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -> Verdict {
     let policy = &task.policy.curation;
     let is_classify = task.kind == TaskKind::Classify;
     let correction = said.iter().rev().find(|row| {
-        row.kind == FeedbackKind::Correction && if is_classify { row.label.is_some() } else { row.text.0.is_some() }
+        row.kind == FeedbackKind::Correction
+            && if is_classify {
+                row.label.is_some()
+            } else {
+                row.text.0.is_some()
+            }
     });
     if let Some(row) = correction {
         return Verdict::Take {
@@ -352,7 +388,12 @@ fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -> Verdict {
     if interaction.is_reference {
         return as_it_was(true, "gold standard".to_owned());
     }
-    let latest = |kind: FeedbackKind| said.iter().rev().find(|row| row.kind == kind).and_then(|row| row.value);
+    let latest = |kind: FeedbackKind| {
+        said.iter()
+            .rev()
+            .find(|row| row.kind == kind)
+            .and_then(|row| row.value)
+    };
     let thumb = latest(FeedbackKind::Thumb);
     let rating = latest(FeedbackKind::Rating);
     if thumb.is_some_and(|value| value < 0.5) {
@@ -366,10 +407,23 @@ fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -> Verdict {
     if !liked {
         return Verdict::Undecided;
     }
-    if interaction.confidence.is_some_and(|confidence| confidence < policy.min_confidence) {
-        return Verdict::Reject(format!("confidence below {} and no correction", policy.min_confidence));
+    if interaction
+        .confidence
+        .is_some_and(|confidence| confidence < policy.min_confidence)
+    {
+        return Verdict::Reject(format!(
+            "confidence below {} and no correction",
+            policy.min_confidence
+        ));
     }
-    as_it_was(true, if rating.is_some() { "rated well".to_owned() } else { "thumb up".to_owned() })
+    as_it_was(
+        true,
+        if rating.is_some() {
+            "rated well".to_owned()
+        } else {
+            "thumb up".to_owned()
+        },
+    )
 }
 
 /// Why a text cannot be learned from, if it cannot.
@@ -385,7 +439,12 @@ fn text_problem(task: &Task, draft: &Draft) -> Option<String> {
         TaskKind::Classify if draft.label.as_deref().is_none_or(|label| label.trim().is_empty()) => {
             Some("no label is known".to_owned())
         }
-        TaskKind::Generate if draft.target.as_deref().is_none_or(|target| target.trim().is_empty()) => {
+        TaskKind::Generate
+            if draft
+                .target
+                .as_deref()
+                .is_none_or(|target| target.trim().is_empty()) =>
+        {
             Some("no answer is known".to_owned())
         }
         _ => None,
@@ -394,19 +453,34 @@ fn text_problem(task: &Task, draft: &Draft) -> Option<String> {
 
 fn check_import(kind: TaskKind, import: &ExampleImport) -> Result<(), InvalidInput> {
     if import.input.len() > hone_domain::MAX_TEXT_BYTES {
-        return Err(InvalidInput::field("/input", format!("is longer than {} bytes", hone_domain::MAX_TEXT_BYTES)));
+        return Err(InvalidInput::field(
+            "/input",
+            format!("is longer than {} bytes", hone_domain::MAX_TEXT_BYTES),
+        ));
     }
     if kind == TaskKind::Classify && import.label.is_none() {
-        return Err(InvalidInput::field("/label", "is missing; an example of a classify task needs a label"));
+        return Err(InvalidInput::field(
+            "/label",
+            "is missing; an example of a classify task needs a label",
+        ));
     }
     if kind == TaskKind::Generate && import.target.is_none() {
-        return Err(InvalidInput::field("/target", "is missing; an example of a generate task needs a target"));
+        return Err(InvalidInput::field(
+            "/target",
+            "is missing; an example of a generate task needs a target",
+        ));
     }
     if import.label.as_ref().is_some_and(|label| label.len() > 200) {
         return Err(InvalidInput::field("/label", "is longer than 200 bytes"));
     }
-    if import.weight.is_some_and(|weight| !(weight > 0.0 && weight <= 1_000.0)) {
-        return Err(InvalidInput::field("/weight", "give a number above 0 and up to 1000"));
+    if import
+        .weight
+        .is_some_and(|weight| !(weight > 0.0 && weight <= 1_000.0))
+    {
+        return Err(InvalidInput::field(
+            "/weight",
+            "give a number above 0 and up to 1000",
+        ));
     }
     Ok(())
 }
@@ -431,7 +505,10 @@ impl CurateTask {
 
     async fn curate(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
         let task = task_of(context)?;
-        let report = self.engine.curate(task, &|count| context.tell(0.5, &format!("{count} interactions"))).await?;
+        let report = self
+            .engine
+            .curate(task, &|count| context.tell(0.5, &format!("{count} interactions")))
+            .await?;
         let mut conn = self.engine.db.begin().await?;
         let stored = tasks::get(&mut conn, task).await?;
         let training = self.engine.enqueue_due_training(&mut conn, &stored).await?;
@@ -454,6 +531,11 @@ impl Handler for CurateTask {
 
 /// The task that a job's payload names.
 fn task_of(context: &JobContext) -> Result<TaskId, JobError> {
-    let named = context.job.payload.get("task_id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
+    let named = context
+        .job
+        .payload
+        .get("task_id")
+        .and_then(|id| id.as_str())
+        .and_then(|id| id.parse().ok());
     named.ok_or_else(|| JobError::Permanent("the payload names no task".to_owned()))
 }

@@ -29,7 +29,10 @@ impl Engine {
     ) -> Result<Deployment, EngineError> {
         let mut conn = self.db.read().await?;
         let found = tasks::find_by_name(&mut conn, project, task_name).await?;
-        let task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: task_name.to_owned() })?;
+        let task = found.ok_or_else(|| EngineError::NotFound {
+            noun: "task",
+            id: task_name.to_owned(),
+        })?;
         let version = wanted_version(&mut conn, &task, request).await?;
         drop(conn);
         self.load_classifier(&version.artifact_hash).await?;
@@ -54,7 +57,9 @@ impl Engine {
         reason: &str,
     ) -> Result<Deployment, EngineError> {
         let serving = deployments::find_serving(conn, task.task_id()).await?;
-        let previous = serving.map(|serving| serving.model_version_id).filter(|&previous| previous != version.id);
+        let previous = serving
+            .map(|serving| serving.model_version_id)
+            .filter(|&previous| previous != version.id);
         if let Some(previous) = previous {
             versions::set_stage(conn, ModelVersionId(previous), Stage::Retired).await?;
         }
@@ -74,17 +79,32 @@ impl Engine {
     }
 }
 
-async fn wanted_version(conn: &mut Conn, task: &Task, request: &DeployRequest) -> Result<ModelVersion, EngineError> {
+async fn wanted_version(
+    conn: &mut Conn,
+    task: &Task,
+    request: &DeployRequest,
+) -> Result<ModelVersion, EngineError> {
     let (DeployRequest::Version(name) | DeployRequest::Rollback(Some(name))) = request else {
         return previous_version(conn, task).await;
     };
     let found = versions::find_by_version(conn, task.task_id(), name.trim_start_matches('v')).await?;
-    found.ok_or_else(|| EngineError::NotFound { noun: "model version", id: format!("{}/{name}", task.name) })
+    found.ok_or_else(|| EngineError::NotFound {
+        noun: "model version",
+        id: format!("{}/{name}", task.name),
+    })
 }
 
 async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, EngineError> {
-    let nothing = || EngineError::Conflict(format!("task \"{}\" has no earlier version to go back to", task.name));
+    let nothing = || {
+        EngineError::Conflict(format!(
+            "task \"{}\" has no earlier version to go back to",
+            task.name
+        ))
+    };
     let latest = deployments::list(conn, task.project(), Some(task.task_id()), None, 1).await?;
-    let previous = latest.first().and_then(|deployment| deployment.previous_version_id).ok_or_else(nothing)?;
+    let previous = latest
+        .first()
+        .and_then(|deployment| deployment.previous_version_id)
+        .ok_or_else(nothing)?;
     Ok(versions::get(conn, ModelVersionId(previous)).await?)
 }

@@ -48,11 +48,29 @@ pub struct Engine {
 impl Engine {
     /// Starts the recorder's writer; nothing else runs yet.
     pub fn start(db: Db, artifacts: ArtifactStore, ids: Ids, settings: &EngineSettings) -> Self {
-        let tracker = TaskTracker::new();
-        let recorder = Recorder::start(db.clone(), ids.clone(), &settings.recorder, &tracker);
-        let tasks = Cache::builder().max_capacity(10_000).time_to_live(TASK_CACHE).build();
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let recorder = Recorder::start(
+            db.clone(),
+            ids.clone(),
+            &settings.recorder,
+            &tracker,
+            stop.clone(),
+        );
+        let tasks = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(TASK_CACHE)
+            .build();
         let router = Arc::default();
-        Self { db, artifacts, ids, router, recorder, tasks, tracker, stop: CancellationToken::new() }
+        Self {
+            db,
+            artifacts,
+            ids,
+            router,
+            recorder,
+            tasks,
+            tracker,
+            stop,
+        }
     }
 
     /// Keeps the router up to date with what other servers deploy, until the engine stops.
@@ -74,7 +92,6 @@ impl Engine {
     /// Writes what is queued, then ends the background work.
     pub async fn stop(&self) {
         self.stop.cancel();
-        self.recorder.close();
         self.tracker.close();
         self.tracker.wait().await;
     }
@@ -107,7 +124,10 @@ impl Engine {
         }
         let mut conn = self.db.read().await?;
         let found = tasks::find_by_name(&mut conn, project, name).await?;
-        let task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: name.to_owned() })?;
+        let task = found.ok_or_else(|| EngineError::NotFound {
+            noun: "task",
+            id: name.to_owned(),
+        })?;
         let task = Arc::new(task);
         self.tasks.insert(key, task.clone());
         Ok(task)

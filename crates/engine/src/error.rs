@@ -48,7 +48,10 @@ pub enum EngineError {
 impl EngineError {
     /// Refuses because of one field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Invalid(InvalidInput(vec![FieldError { pointer: pointer.into(), detail: detail.into() }]))
+        Self::Invalid(InvalidInput(vec![FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }]))
     }
 }
 

@@ -3,7 +3,9 @@
 //! Registers what was trained, decides by the documented rule whether it may serve, and deploys it where the task says
 //! so. The candidate is judged as it would serve: loaded from its stored artifact.
 
-use hone_domain::{DatasetId, DeploymentKind, ModelVersionId, ProjectId, RunStatus, Split, Stage, TaskId, Version};
+use hone_domain::{
+    DatasetId, DeploymentKind, ModelVersionId, ProjectId, RunStatus, Split, Stage, TaskId, Version,
+};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_learn::{Evaluation, TextClassifier, TrainError, artifact};
 use hone_storage::datasets::Dataset;
@@ -51,7 +53,14 @@ impl Decision {
                 "macro-F1 {candidate_macro_f1:.4} is more than {max_f1_drop} below the serving version's {baseline:.4}"
             ),
         };
-        Self { accepted, reason, candidate_macro_f1, baseline_macro_f1, max_f1_drop, held_out: candidate.sample_count }
+        Self {
+            accepted,
+            reason,
+            candidate_macro_f1,
+            baseline_macro_f1,
+            max_f1_drop,
+            held_out: candidate.sample_count,
+        }
     }
 }
 
@@ -92,13 +101,25 @@ impl EvaluateRun {
 
     async fn attempt(&self, context: &JobContext, run: &mut Run) -> Result<serde_json::Value, EngineError> {
         let engine = &self.engine;
-        let missing = |noun| EngineError::NotFound { noun, id: run.id.to_string() };
+        let missing = |noun| EngineError::NotFound {
+            noun,
+            id: run.id.to_string(),
+        };
         let dataset_id = run.dataset_id.ok_or_else(|| missing("dataset of run"))?;
-        let artifact_hash = run.artifact_hash.clone().ok_or_else(|| missing("artifact of run"))?;
+        let artifact_hash = run
+            .artifact_hash
+            .clone()
+            .ok_or_else(|| missing("artifact of run"))?;
         context.tell(0.1, "loading the held-out rows");
-        let dataset = engine.get_dataset(ProjectId(run.project_id), DatasetId(dataset_id)).await?;
-        let held_out: Vec<DatasetRow> =
-            engine.load_rows(&dataset).await?.into_iter().filter(|row| row.split == Split::Test).collect();
+        let dataset = engine
+            .get_dataset(ProjectId(run.project_id), DatasetId(dataset_id))
+            .await?;
+        let held_out: Vec<DatasetRow> = engine
+            .load_rows(&dataset)
+            .await?
+            .into_iter()
+            .filter(|row| row.split == Split::Test)
+            .collect();
         if held_out.is_empty() {
             let problem = "the dataset has no held-out row; add examples, or raise training.split.test";
             return Err(EngineError::Train(TrainError::Data(problem.to_owned())));
@@ -107,28 +128,57 @@ impl EvaluateRun {
         let mut conn = engine.db.begin().await?;
         let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
         let baseline = comparison.baseline.as_ref().map(|baseline| &baseline.evaluation);
-        let decision = Decision::by_f1(&comparison.candidate, baseline, task.policy.deployment.max_f1_drop);
-        let version = engine.register(&mut conn, &task, run, &dataset, &artifact_hash, &comparison, &decision).await?;
+        let decision = Decision::by_f1(
+            &comparison.candidate,
+            baseline,
+            task.policy.deployment.max_f1_drop,
+        );
+        let version = engine
+            .register(
+                &mut conn,
+                &task,
+                run,
+                &dataset,
+                &artifact_hash,
+                &comparison,
+                &decision,
+            )
+            .await?;
         run.status = RunStatus::Completed;
         run.finished_at_us = Some(engine.ids.now_us());
         run.model_version_id = Some(version.id);
         run.baseline_version_id = comparison.baseline.as_ref().map(|baseline| baseline.version);
         run.metrics = Some(sqlx_json(&comparison.candidate));
-        run.baseline_metrics = comparison.baseline.as_ref().map(|baseline| sqlx_json(&baseline.evaluation));
+        run.baseline_metrics = comparison
+            .baseline
+            .as_ref()
+            .map(|baseline| sqlx_json(&baseline.evaluation));
         run.decision = Some(sqlx_json(&decision));
         runs::update(&mut conn, run).await?;
         let deployed = decision.accepted && task.policy.deployment.automatic;
         if deployed {
-            let kind = if baseline.is_none() { DeploymentKind::First } else { DeploymentKind::Gate };
-            engine.deploy_in(&mut conn, &task, &version, kind, &decision.reason).await?;
+            let kind = if baseline.is_none() {
+                DeploymentKind::First
+            } else {
+                DeploymentKind::Gate
+            };
+            engine
+                .deploy_in(&mut conn, &task, &version, kind, &decision.reason)
+                .await?;
         }
+        engine.enqueue_due_training(&mut conn, &task).await?;
         let result = serde_json::json!({
             "run_id": run.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
             "reason": decision.reason,
         });
         finish(context, &mut conn, &result).await?;
         conn.commit().await?;
-        tracing::info!(task = task.name, version = version.version, accepted = decision.accepted, "run evaluated");
+        tracing::info!(
+            task = task.name,
+            version = version.version,
+            accepted = decision.accepted,
+            "run evaluated"
+        );
         Ok(result)
     }
 }
@@ -145,10 +195,18 @@ impl Handler for EvaluateRun {
 
 impl Engine {
     /// Measures a registered version on the held-out part of a dataset.
-    pub async fn evaluate_version(&self, version: &ModelVersion, dataset: &Dataset) -> Result<Evaluation, EngineError> {
+    pub async fn evaluate_version(
+        &self,
+        version: &ModelVersion,
+        dataset: &Dataset,
+    ) -> Result<Evaluation, EngineError> {
         let classifier = self.load_classifier(&version.artifact_hash).await?;
-        let rows: Vec<DatasetRow> =
-            self.load_rows(dataset).await?.into_iter().filter(|row| row.split == Split::Test).collect();
+        let rows: Vec<DatasetRow> = self
+            .load_rows(dataset)
+            .await?
+            .into_iter()
+            .filter(|row| row.split == Split::Test)
+            .collect();
         run_blocking(move || evaluate_rows(&classifier, &rows)).await
     }
 
@@ -165,7 +223,10 @@ impl Engine {
             self.get_dataset(task.project(), id).await?
         } else {
             let latest = datasets::list(&mut conn, task.project(), Some(task.task_id()), None, 1).await?;
-            let none = || EngineError::NotFound { noun: "dataset of task", id: task.name.clone() };
+            let none = || EngineError::NotFound {
+                noun: "dataset of task",
+                id: task.name.clone(),
+            };
             latest.into_iter().next().ok_or_else(none)?
         };
         drop(conn);
@@ -197,7 +258,12 @@ impl Engine {
         Ok(run_blocking(move || artifact::decode(&bytes)).await??)
     }
 
-    async fn compare(&self, run: &Run, artifact_hash: &str, held_out: Vec<DatasetRow>) -> Result<Comparison, EngineError> {
+    async fn compare(
+        &self,
+        run: &Run,
+        artifact_hash: &str,
+        held_out: Vec<DatasetRow>,
+    ) -> Result<Comparison, EngineError> {
         let candidate = self.load_classifier(artifact_hash).await?;
         let mut conn = self.db.read().await?;
         let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
@@ -234,10 +300,16 @@ impl Engine {
         decision: &Decision,
     ) -> Result<ModelVersion, EngineError> {
         let latest = versions::find_latest(conn, task.task_id()).await?;
-        let labels_changed =
-            comparison.baseline.as_ref().is_some_and(|baseline| baseline.labels != comparison.labels);
+        let labels_changed = comparison
+            .baseline
+            .as_ref()
+            .is_some_and(|baseline| baseline.labels != comparison.labels);
         let semantic = match &latest {
-            Some(latest) => latest.version.parse::<Version>().unwrap_or(Version::FIRST).next(labels_changed),
+            Some(latest) => latest
+                .version
+                .parse::<Version>()
+                .unwrap_or(Version::FIRST)
+                .next(labels_changed),
             None => Version::FIRST,
         };
         let version = ModelVersion {
@@ -248,7 +320,11 @@ impl Engine {
             dataset_id: dataset.id,
             number: latest.map_or(1, |latest| latest.number + 1),
             version: semantic.to_string(),
-            stage: if decision.accepted { Stage::Candidate } else { Stage::Refused },
+            stage: if decision.accepted {
+                Stage::Candidate
+            } else {
+                Stage::Refused
+            },
             artifact_hash: artifact_hash.to_owned(),
             artifact_bytes: run.artifact_bytes.unwrap_or_default(),
             dataset_hash: dataset.content_hash.clone(),
@@ -262,14 +338,24 @@ impl Engine {
             return Ok(version);
         }
         let registered = versions::find_by_run(conn, hone_domain::RunId(run.id)).await?;
-        registered.ok_or_else(|| EngineError::NotFound { noun: "version of run", id: run.id.to_string() })
+        registered.ok_or_else(|| EngineError::NotFound {
+            noun: "version of run",
+            id: run.id.to_string(),
+        })
     }
 }
 
-async fn named_or_serving(conn: &mut Conn, task: &Task, version: Option<&str>) -> Result<ModelVersion, EngineError> {
+async fn named_or_serving(
+    conn: &mut Conn,
+    task: &Task,
+    version: Option<&str>,
+) -> Result<ModelVersion, EngineError> {
     if let Some(name) = version {
         let found = versions::find_by_version(conn, task.task_id(), name.trim_start_matches('v')).await?;
-        return found.ok_or_else(|| EngineError::NotFound { noun: "model version", id: name.to_owned() });
+        return found.ok_or_else(|| EngineError::NotFound {
+            noun: "model version",
+            id: name.to_owned(),
+        });
     }
     let serving = deployments::find_serving(conn, task.task_id()).await?;
     let serving = serving.ok_or_else(|| EngineError::NoModel(task.name.clone()))?;
@@ -278,11 +364,16 @@ async fn named_or_serving(conn: &mut Conn, task: &Task, version: Option<&str>) -
 
 fn evaluate_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Evaluation {
     let texts: Vec<&str> = rows.iter().map(|row| row.input.as_str()).collect();
-    let labels: Vec<&str> = rows.iter().map(|row| row.label.as_deref().unwrap_or_default()).collect();
+    let labels: Vec<&str> = rows
+        .iter()
+        .map(|row| row.label.as_deref().unwrap_or_default())
+        .collect();
     classifier.evaluate(&texts, &labels)
 }
 
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| EngineError::Train(TrainError::Data(format!("the computation failed: {error}"))))
 }
@@ -297,7 +388,9 @@ mod tests {
 
     fn evaluation(right: usize) -> Evaluation {
         let labels = ["a".to_owned(), "b".to_owned()];
-        let probabilities: Vec<f32> = (0..100).flat_map(|row| if row < right { [0.9, 0.1] } else { [0.1, 0.9] }).collect();
+        let probabilities: Vec<f32> = (0..100)
+            .flat_map(|row| if row < right { [0.9, 0.1] } else { [0.1, 0.9] })
+            .collect();
         Evaluation::new(&labels, &probabilities, &["a"; 100])
     }
 
@@ -308,6 +401,10 @@ mod tests {
         assert!(Decision::by_f1(&evaluation(88), Some(&baseline), 0.05).accepted);
         let refused = Decision::by_f1(&evaluation(60), Some(&baseline), 0.05);
         assert!(!refused.accepted);
-        assert!(refused.reason.contains("more than 0.05 below"), "{}", refused.reason);
+        assert!(
+            refused.reason.contains("more than 0.05 below"),
+            "{}",
+            refused.reason
+        );
     }
 }

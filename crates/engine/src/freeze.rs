@@ -61,7 +61,11 @@ impl Engine {
     pub async fn freeze(&self, task: &Task) -> Result<Dataset, EngineError> {
         let usable = self.load_usable(task).await?;
         let splits = assign_splits(&usable, task.policy.training.split);
-        let rows: Vec<DatasetRow> = usable.iter().zip(&splits).map(|(example, &split)| row_of(example, split)).collect();
+        let rows: Vec<DatasetRow> = usable
+            .iter()
+            .zip(&splits)
+            .map(|(example, &split)| row_of(example, split))
+            .collect();
         let bytes = encode_rows(&rows)?;
         let size_bytes = bytes.len() as i64;
         let content_hash = self.artifacts.put(bytes).await?;
@@ -93,9 +97,16 @@ impl Engine {
     }
 
     /// The dataset with this id.
-    pub async fn get_dataset(&self, project: hone_domain::ProjectId, id: DatasetId) -> Result<Dataset, EngineError> {
+    pub async fn get_dataset(
+        &self,
+        project: hone_domain::ProjectId,
+        id: DatasetId,
+    ) -> Result<Dataset, EngineError> {
         let found = datasets::find(&mut self.db.read().await?, project, id).await?;
-        found.ok_or_else(|| EngineError::NotFound { noun: "dataset", id: id.to_string() })
+        found.ok_or_else(|| EngineError::NotFound {
+            noun: "dataset",
+            id: id.to_string(),
+        })
     }
 
     async fn load_usable(&self, task: &Task) -> Result<Vec<Example>, EngineError> {
@@ -103,7 +114,9 @@ impl Engine {
         let (mut usable, mut after) = (Vec::new(), Uuid::nil());
         loop {
             let page = examples::list_usable(&mut conn, task.task_id(), after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(usable) };
+            let Some(last) = page.last() else {
+                return Ok(usable);
+            };
             after = last.id;
             usable.extend(page);
         }
@@ -124,7 +137,9 @@ fn assign_splits(usable: &[Example], shares: SplitShares) -> Vec<Split> {
     let mut splits = vec![Split::Train; usable.len()];
     let mut open = Vec::new();
     for members in groups.values() {
-        let given = members.iter().find_map(|&member| usable[member].split.as_deref()?.parse::<Split>().ok());
+        let given = members
+            .iter()
+            .find_map(|&member| usable[member].split.as_deref()?.parse::<Split>().ok());
         match given {
             Some(split) => counts.give(usable, members, split, &mut splits),
             None => open.push(members),
@@ -146,7 +161,11 @@ struct SplitCounts<'a> {
 
 impl<'a> SplitCounts<'a> {
     fn new(shares: SplitShares) -> Self {
-        Self { shares: [shares.train, shares.validation, shares.test], by_label: BTreeMap::new(), total: [0.0; 3] }
+        Self {
+            shares: [shares.train, shares.validation, shares.test],
+            by_label: BTreeMap::new(),
+            total: [0.0; 3],
+        }
     }
 
     fn give(&mut self, usable: &'a [Example], members: &[usize], split: Split, splits: &mut [Split]) {
@@ -194,7 +213,10 @@ fn row_of(example: &Example, split: Split) -> DatasetRow {
 fn statistics_of(rows: &[DatasetRow]) -> DatasetStatistics {
     let mut statistics = DatasetStatistics::default();
     for row in rows {
-        *statistics.by_split.entry(row.split.as_str().to_owned()).or_default() += 1;
+        *statistics
+            .by_split
+            .entry(row.split.as_str().to_owned())
+            .or_default() += 1;
         if let Some(label) = &row.label {
             *statistics.by_label.entry(label.clone()).or_default() += 1;
         }
@@ -218,8 +240,12 @@ fn encode_rows(rows: &[DatasetRow]) -> Result<Vec<u8>, EngineError> {
 }
 
 fn decode_rows(bytes: &[u8]) -> Result<Vec<DatasetRow>, EngineError> {
-    let size = zstd::zstd_safe::get_frame_content_size(bytes).ok().flatten().unwrap_or(0) as usize;
-    let lines = zstd::bulk::decompress(bytes, size.min(MAX_DATASET_BYTES)).map_err(|error| unwritable(&error))?;
+    let size = zstd::zstd_safe::get_frame_content_size(bytes)
+        .ok()
+        .flatten()
+        .unwrap_or(0) as usize;
+    let lines =
+        zstd::bulk::decompress(bytes, size.min(MAX_DATASET_BYTES)).map_err(|error| unwritable(&error))?;
     lines
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty())
@@ -262,20 +288,30 @@ mod tests {
 
     #[test]
     fn shares_hold_within_each_label() {
-        let usable: Vec<Example> =
-            (0..300u128).map(|number| example(number, ["a", "b", "c"][number as usize % 3], None, None)).collect();
+        let usable: Vec<Example> = (0..300u128)
+            .map(|number| example(number, ["a", "b", "c"][number as usize % 3], None, None))
+            .collect();
         let splits = assign_splits(&usable, SplitShares::default());
         for label in 0..3 {
             let own: Vec<Split> = splits.iter().copied().skip(label).step_by(3).collect();
-            assert!((68..=72).contains(&count(&own, Split::Train)), "{}", count(&own, Split::Train));
-            assert!((14..=16).contains(&count(&own, Split::Test)), "{}", count(&own, Split::Test));
+            assert!(
+                (68..=72).contains(&count(&own, Split::Train)),
+                "{}",
+                count(&own, Split::Train)
+            );
+            assert!(
+                (14..=16).contains(&count(&own, Split::Test)),
+                "{}",
+                count(&own, Split::Test)
+            );
         }
     }
 
     #[test]
     fn few_examples_still_give_a_held_out_part() {
-        let usable: Vec<Example> =
-            (0..20u128).map(|number| example(number, &format!("label{}", number % 10), None, None)).collect();
+        let usable: Vec<Example> = (0..20u128)
+            .map(|number| example(number, &format!("label{}", number % 10), None, None))
+            .collect();
         assert!(count(&assign_splits(&usable, SplitShares::default()), Split::Test) >= 2);
     }
 

@@ -31,7 +31,15 @@ impl Engine {
         let secret = format!("hone_{}", blake3::Hash::from_bytes(random).to_hex());
         let created_at_us = self.ids.now_us();
         let (id, name, project_id) = (self.ids.next(), name.to_owned(), project.0);
-        let key = ApiKey { id, project_id, name, scopes, expires_at_us, revoked_at_us: None, created_at_us };
+        let key = ApiKey {
+            id,
+            project_id,
+            name,
+            scopes,
+            expires_at_us,
+            revoked_at_us: None,
+            created_at_us,
+        };
         let mut conn = self.db.begin().await?;
         keys::insert(&mut conn, &key, &hash_of(&secret)).await?;
         conn.commit().await?;
@@ -43,14 +51,19 @@ impl Engine {
         let mut conn = self.db.read().await?;
         let found = keys::find_by_hash(&mut conn, &hash_of(secret)).await?;
         let now_us = self.ids.now_us();
-        Ok(found.filter(|key| key.revoked_at_us.is_none() && key.expires_at_us.is_none_or(|until| until > now_us)))
+        Ok(found.filter(|key| {
+            key.revoked_at_us.is_none() && key.expires_at_us.is_none_or(|until| until > now_us)
+        }))
     }
 
     /// Revokes a key; every server refuses it within seconds.
     pub async fn revoke_key(&self, project: ProjectId, id: uuid::Uuid) -> Result<(), EngineError> {
         let mut conn = self.db.begin().await?;
         if !keys::revoke(&mut conn, project, id, self.ids.now_us()).await? {
-            return Err(EngineError::NotFound { noun: "working key", id: id.to_string() });
+            return Err(EngineError::NotFound {
+                noun: "working key",
+                id: id.to_string(),
+            });
         }
         conn.commit().await?;
         Ok(())

@@ -80,7 +80,11 @@ impl Engine {
             Answer {
                 label: (probability >= policy.abstain_below).then(|| name(prediction.label)),
                 probability,
-                alternatives: prediction.top.iter().map(|&(number, p)| (name(number), f64::from(p))).collect(),
+                alternatives: prediction
+                    .top
+                    .iter()
+                    .map(|&(number, p)| (name(number), f64::from(p)))
+                    .collect(),
             }
         })
     }
@@ -91,7 +95,9 @@ impl Engine {
         let serving = deployments::list_serving(&mut self.db.read().await?).await?;
         let current = self.router.snapshot();
         let is_current = |serving: &Serving| {
-            current.get(&TaskId(serving.task_id)).is_some_and(|served| served.epoch == serving.epoch)
+            current
+                .get(&TaskId(serving.task_id))
+                .is_some_and(|served| served.epoch == serving.epoch)
         };
         if serving.iter().all(is_current) {
             return Ok(());
@@ -108,14 +114,28 @@ impl Engine {
     }
 
     /// The version that should serve, or the newest earlier one that is whole; nothing when what runs already is that.
-    async fn load_served(&self, serving: &Serving, current: Option<&Arc<Served>>) -> Result<Option<Served>, EngineError> {
+    async fn load_served(
+        &self,
+        serving: &Serving,
+        current: Option<&Arc<Served>>,
+    ) -> Result<Option<Served>, EngineError> {
         let mut conn = self.db.read().await?;
         let wanted = versions::get(&mut conn, ModelVersionId(serving.model_version_id)).await?;
         let project = ProjectId(wanted.project_id);
-        let history = deployments::list(&mut conn, project, Some(TaskId(serving.task_id)), None, MAX_FALLBACKS).await?;
+        let history = deployments::list(
+            &mut conn,
+            project,
+            Some(TaskId(serving.task_id)),
+            None,
+            MAX_FALLBACKS,
+        )
+        .await?;
         let mut candidates = vec![wanted];
         for deployment in history.iter().skip(1) {
-            if candidates.iter().all(|known| known.id != deployment.model_version_id) {
+            if candidates
+                .iter()
+                .all(|known| known.id != deployment.model_version_id)
+            {
                 candidates.push(versions::get(&mut conn, ModelVersionId(deployment.model_version_id)).await?);
             }
         }
@@ -123,10 +143,20 @@ impl Engine {
         for version in candidates {
             if let Some(current) = current.filter(|current| current.version.id == version.id) {
                 let (version, classifier) = (version, current.classifier.clone());
-                return Ok(Some(Served { version, classifier, epoch: serving.epoch }));
+                return Ok(Some(Served {
+                    version,
+                    classifier,
+                    epoch: serving.epoch,
+                }));
             }
             match self.load_classifier(&version.artifact_hash).await {
-                Ok(classifier) => return Ok(Some(Served { version, classifier, epoch: serving.epoch })),
+                Ok(classifier) => {
+                    return Ok(Some(Served {
+                        version,
+                        classifier,
+                        epoch: serving.epoch,
+                    }));
+                }
                 Err(error) => {
                     tracing::error!(version = version.version, %error, "model refused; an earlier version serves");
                 }

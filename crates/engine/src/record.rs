@@ -5,21 +5,23 @@
 
 use std::sync::Arc;
 
-use hone_domain::{
-    FeedbackKind, FeedbackSource, Identity, Ids, InteractionId, InteractionStatus, NewFeedback, NewInteraction,
-    ProjectId, SECOND_US, SubjectId, TaskId,
-};
 use hone_domain::{AnswerSource, ConversationId, FeedbackId};
+use hone_domain::{
+    FeedbackKind, FeedbackSource, Identity, Ids, InteractionId, InteractionStatus, NewFeedback,
+    NewInteraction, ProjectId, SECOND_US, SubjectId, TaskId,
+};
 use hone_jobs::{NewJobSpec, enqueue};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::progress::{Progress, Rollup};
 use hone_storage::tasks::Task;
 use hone_storage::{
-    Conn, Db, Inserted, OptionalText, StorageError, StoredText, conversations, feedback, interactions, progress, tasks,
+    Conn, Db, Inserted, OptionalText, StorageError, StoredText, conversations, feedback, interactions,
+    progress, tasks,
 };
 use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -43,7 +45,10 @@ pub struct RecorderSettings {
 
 impl Default for RecorderSettings {
     fn default() -> Self {
-        Self { queue_bytes: 64 << 20, group_rows: 2_000 }
+        Self {
+            queue_bytes: 64 << 20,
+            group_rows: 2_000,
+        }
     }
 }
 
@@ -97,7 +102,9 @@ pub struct Recorder {
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("free_bytes", &self.room.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Recorder")
+            .field("free_bytes", &self.room.available_permits())
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,16 +128,26 @@ impl RecordBatch {
 }
 
 impl Recorder {
-    pub(crate) fn start(db: Db, ids: Ids, settings: &RecorderSettings, tracker: &TaskTracker) -> Self {
+    /// Starts the writer; when `stop` is cancelled it takes no further records, writes what is queued and ends.
+    pub(crate) fn start(
+        db: Db,
+        ids: Ids,
+        settings: &RecorderSettings,
+        tracker: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_REQUESTS);
-        let writer = Writer { db, ids: ids.clone(), group_rows: settings.group_rows };
-        tracker.spawn(writer.run(receiver));
-        Self { sender, room: Arc::new(Semaphore::new(settings.queue_bytes)), ids }
-    }
-
-    /// Takes no further records; what is queued is still written.
-    pub(crate) fn close(&self) {
-        self.room.close();
+        let writer = Writer {
+            db,
+            ids: ids.clone(),
+            group_rows: settings.group_rows,
+        };
+        tracker.spawn(writer.run(receiver, stop));
+        Self {
+            sender,
+            room: Arc::new(Semaphore::new(settings.queue_bytes)),
+            ids,
+        }
     }
 
     /// Checks an interaction and adds it to a batch; gives its id.
@@ -163,13 +180,19 @@ impl Recorder {
         new.validate(now_us)?;
         batch.bytes += new.text.as_ref().map_or(0, String::len) + 512;
         let id = new.id.unwrap_or_else(|| self.ids.next());
-        let preference = new.preference.as_ref().and_then(|preference| serde_json::to_string(preference).ok());
+        let preference = new
+            .preference
+            .as_ref()
+            .and_then(|preference| serde_json::to_string(preference).ok());
         let row = Feedback {
             id: id.0,
             project_id: project.0,
             task_id: None,
             interaction_id: new.interaction_id.map(Uuid::from),
-            conversation_id: new.conversation.as_deref().map(|name| ConversationId::derive(project, name).0),
+            conversation_id: new
+                .conversation
+                .as_deref()
+                .map(|name| ConversationId::derive(project, name).0),
             kind: new.kind,
             value: new.value(),
             name: new.name.clone(),
@@ -192,13 +215,21 @@ impl Recorder {
         let room = self.room.clone().try_acquire_many_owned(batch.bytes as u32);
         let room = room.map_err(|error| match error {
             tokio::sync::TryAcquireError::Closed => EngineError::ShuttingDown,
-            tokio::sync::TryAcquireError::NoPermits => EngineError::Full { retry_after_s: RETRY_AFTER_S },
+            tokio::sync::TryAcquireError::NoPermits => EngineError::Full {
+                retry_after_s: RETRY_AFTER_S,
+            },
         })?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { records: batch.records, reply, room };
+        let request = Request {
+            records: batch.records,
+            reply,
+            room,
+        };
         self.sender.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => EngineError::ShuttingDown,
-            mpsc::error::TrySendError::Full(_) => EngineError::Full { retry_after_s: RETRY_AFTER_S },
+            mpsc::error::TrySendError::Full(_) => EngineError::Full {
+                retry_after_s: RETRY_AFTER_S,
+            },
         })?;
         self.answer(answer).await
     }
@@ -208,8 +239,15 @@ impl Recorder {
         let room = self.room.clone().acquire_many_owned(batch.bytes as u32).await;
         let room = room.map_err(|_| EngineError::ShuttingDown)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { records: batch.records, reply, room };
-        self.sender.send(request).await.map_err(|_| EngineError::ShuttingDown)?;
+        let request = Request {
+            records: batch.records,
+            reply,
+            room,
+        };
+        self.sender
+            .send(request)
+            .await
+            .map_err(|_| EngineError::ShuttingDown)?;
         self.answer(answer).await
     }
 
@@ -240,8 +278,10 @@ impl Recorder {
         now_us: i64,
     ) -> InteractionRecord {
         let project = task.project();
-        let subject_id =
-            new.subject.as_ref().map(|identity| SubjectId::derive(project, pseudonym_key, &identity.user_id));
+        let subject_id = new
+            .subject
+            .as_ref()
+            .map(|identity| SubjectId::derive(project, pseudonym_key, &identity.user_id));
         let row = Interaction {
             id: new.id.map_or_else(|| self.ids.next(), Uuid::from),
             project_id: project.0,
@@ -265,13 +305,21 @@ impl Recorder {
             action_type: new.action_type,
             target_tool: new.target_tool,
             language: new.language,
-            tags: if new.tags.is_empty() { None } else { serde_json::to_string(&new.tags).ok() },
+            tags: if new.tags.is_empty() {
+                None
+            } else {
+                serde_json::to_string(&new.tags).ok()
+            },
             input: StoredText(new.input),
             output: OptionalText(new.output),
             is_reference,
             created_at_us: now_us,
         };
-        InteractionRecord { row, conversation: new.conversation, identity: new.subject }
+        InteractionRecord {
+            row,
+            conversation: new.conversation,
+            identity: new.subject,
+        }
     }
 }
 
@@ -283,8 +331,18 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(self, mut receiver: mpsc::Receiver<Request>) {
-        while let Some(first) = receiver.recv().await {
+    async fn run(self, mut receiver: mpsc::Receiver<Request>, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                first = receiver.recv() => first,
+                // From here on `recv` gives what is queued, then nothing.
+                () = stop.cancelled(), if !receiver.is_closed() => {
+                    receiver.close();
+                    continue;
+                }
+            };
+            let Some(first) = first else { return };
             let mut rows = first.records.len();
             let mut group = vec![first];
             while rows < self.group_rows
@@ -335,7 +393,9 @@ impl Writer {
         let mut effects = Effects::default();
         if !rows.is_empty() {
             let inserted = interactions::insert_many(&mut conn, &rows).await?;
-            for ((row, (position, conversation, identity)), inserted) in rows.iter().zip(contexts).zip(inserted) {
+            for ((row, (position, conversation, identity)), inserted) in
+                rows.iter().zip(contexts).zip(inserted)
+            {
                 outcomes[position] = Some(recorded(row.id, inserted, None));
                 if inserted == Inserted::New {
                     effects.of_interaction(row, conversation, identity);
@@ -361,7 +421,11 @@ fn recorded(id: Uuid, inserted: Inserted, is_mismatch: Option<bool>) -> Recorded
         Inserted::Duplicate => RecordOutcome::Duplicate,
         Inserted::Conflict => RecordOutcome::Conflict,
     };
-    Recorded { id, outcome, is_mismatch }
+    Recorded {
+        id,
+        outcome,
+        is_mismatch,
+    }
 }
 
 /// What a group of records moves beside their own rows, summed up so that each counter is written once a group.
@@ -375,15 +439,22 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    fn of_interaction(&mut self, row: &Interaction, conversation: Option<String>, identity: Option<Identity>) {
-        self.rollup(row.project_id, row.task_id, row.created_at_us).interactions += 1;
+    fn of_interaction(
+        &mut self,
+        row: &Interaction,
+        conversation: Option<String>,
+        identity: Option<Identity>,
+    ) {
+        self.rollup(row.project_id, row.task_id, row.created_at_us)
+            .interactions += 1;
         if let Some(name) = conversation {
             let entry = self.conversations.entry((row.project_id, name)).or_default();
             entry.0 += 1;
             entry.1 = entry.1.max(row.occurred_at_us);
         }
         if let (Some(subject), Some(identity)) = (row.subject_id, identity) {
-            self.subjects.insert(subject, (row.project_id, identity, row.created_at_us));
+            self.subjects
+                .insert(subject, (row.project_id, identity, row.created_at_us));
         }
         if row.is_reference {
             self.inbox.push((row.project_id, row.task_id, row.id));
@@ -408,7 +479,9 @@ impl Effects {
     }
 
     fn rollup(&mut self, project: Uuid, task: Uuid, at_us: i64) -> &mut Rollup {
-        self.rollups.entry((project, task, at_us - at_us.rem_euclid(hone_domain::HOUR_US))).or_default()
+        self.rollups
+            .entry((project, task, at_us - at_us.rem_euclid(hone_domain::HOUR_US)))
+            .or_default()
     }
 
     pub(crate) async fn write(self, conn: &mut Conn, ids: &Ids) -> Result<(), StorageError> {
@@ -419,19 +492,31 @@ impl Effects {
             conversations::add_turns(conn, ProjectId(*project), name, *turns, *last_at_us).await?;
         }
         for (subject, (project, identity, at_us)) in &self.subjects {
-            conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us).await?;
+            conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us)
+                .await?;
         }
         for (task, change) in &self.judged {
             progress::add(conn, TaskId(*task), change).await?;
         }
         let mut to_curate: FxHashMap<Uuid, Uuid> = FxHashMap::default();
         for (project, task, interaction) in &self.inbox {
-            progress::push_inbox(conn, ProjectId(*project), TaskId(*task), InteractionId(*interaction)).await?;
+            progress::push_inbox(
+                conn,
+                ProjectId(*project),
+                TaskId(*task),
+                InteractionId(*interaction),
+            )
+            .await?;
             to_curate.insert(*task, *project);
         }
         for (task, project) in to_curate {
             if tasks::get(conn, TaskId(task)).await?.policy.curation.automatic {
-                enqueue(conn, ids, curate_spec(ProjectId(project), TaskId(task), CURATE_DELAY_US)).await?;
+                enqueue(
+                    conn,
+                    ids,
+                    curate_spec(ProjectId(project), TaskId(task), CURATE_DELAY_US),
+                )
+                .await?;
             }
         }
         Ok(())

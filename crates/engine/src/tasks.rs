@@ -3,10 +3,10 @@
 use hone_domain::{InvalidInput, ProjectId, TaskKind, TaskPolicy};
 use hone_jobs::next_occurrence_us;
 use hone_learn::find_trainer;
+use hone_storage::projects;
 use hone_storage::projects::Project;
 use hone_storage::schedules::{self, Schedule};
 use hone_storage::tasks::{self, Task};
-use hone_storage::projects;
 use uuid::Uuid;
 
 use crate::triggers::CHECK_TRIGGERS;
@@ -24,7 +24,12 @@ impl Engine {
         self.ids.fill(&mut pseudonym_key);
         let now_us = self.ids.now_us();
         let id: Uuid = self.ids.next();
-        let project = Project { id, name: name.to_owned(), pseudonym_key, created_at_us: now_us };
+        let project = Project {
+            id,
+            name: name.to_owned(),
+            pseudonym_key,
+            created_at_us: now_us,
+        };
         if projects::insert(&mut conn, &project).await? {
             let next_at_us = next_occurrence_us(CHECK_CRON, now_us).unwrap_or(now_us);
             let schedule = Schedule {
@@ -41,7 +46,10 @@ impl Engine {
         }
         let stored = projects::find_by_name(&mut conn, name).await?;
         conn.commit().await?;
-        stored.ok_or_else(|| EngineError::NotFound { noun: "project", id: name.to_owned() })
+        stored.ok_or_else(|| EngineError::NotFound {
+            noun: "project",
+            id: name.to_owned(),
+        })
     }
 
     /// Makes a task.
@@ -66,18 +74,28 @@ impl Engine {
         };
         let mut conn = self.db.begin().await?;
         if !tasks::insert(&mut conn, &task).await? {
-            return Err(EngineError::Conflict(format!("task \"{name}\" exists; choose another name, or change its policy")));
+            return Err(EngineError::Conflict(format!(
+                "task \"{name}\" exists; choose another name, or change its policy"
+            )));
         }
         conn.commit().await?;
         Ok(task)
     }
 
     /// Replaces a task's policies.
-    pub async fn update_policy(&self, project: ProjectId, name: &str, policy: TaskPolicy) -> Result<Task, EngineError> {
+    pub async fn update_policy(
+        &self,
+        project: ProjectId,
+        name: &str,
+        policy: TaskPolicy,
+    ) -> Result<Task, EngineError> {
         check_policy(&policy)?;
         let mut conn = self.db.begin().await?;
         let found = tasks::find_by_name(&mut conn, project, name).await?;
-        let mut task = found.ok_or_else(|| EngineError::NotFound { noun: "task", id: name.to_owned() })?;
+        let mut task = found.ok_or_else(|| EngineError::NotFound {
+            noun: "task",
+            id: name.to_owned(),
+        })?;
         task.updated_at_us = self.ids.now_us();
         tasks::update_policy(&mut conn, project, task.task_id(), &policy, task.updated_at_us).await?;
         conn.commit().await?;
@@ -94,13 +112,17 @@ fn check_policy(policy: &TaskPolicy) -> Result<(), EngineError> {
         let detail = format!("\"{}\" is no trainer; there is: linear", training.trainer);
         return Err(EngineError::field("/policy/training/trainer", detail));
     };
-    trainer.check(&training.settings).map_err(|error| EngineError::field("/policy/training/settings", error.to_string()))
+    trainer
+        .check(&training.settings)
+        .map_err(|error| EngineError::field("/policy/training/settings", error.to_string()))
 }
 
 /// Names appear in paths and on pages: letters, digits and `-_.`, at most 100 of them.
 fn require_name(pointer: &str, name: &str) -> Result<(), InvalidInput> {
     let fits = (1..=100).contains(&name.len())
-        && name.chars().all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
+        && name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "-_.".contains(character));
     if fits {
         Ok(())
     } else {

@@ -53,7 +53,8 @@ impl TrainModel {
             delay_us: 0,
         };
         let next = enqueue(&mut conn, &engine.ids, spec).await?;
-        let result = serde_json::json!({ "run_id": run.id, "dataset_id": dataset.id, "evaluation_job_id": next });
+        let result =
+            serde_json::json!({ "run_id": run.id, "dataset_id": dataset.id, "evaluation_job_id": next });
         finish(context, &mut conn, &result).await?;
         conn.commit().await?;
         Ok(result)
@@ -111,7 +112,11 @@ async fn fit(context: JobContext, run: Run, rows: Vec<DatasetRow>) -> Result<Vec
         let fitted = trainer.fit(&training_set(rows), &run.settings, &fit)?;
         Ok(artifact::encode(&fitted.classifier)?)
     });
-    fitting.await.unwrap_or_else(|error| Err(EngineError::Train(TrainError::Data(format!("the trainer failed: {error}")))))
+    fitting.await.unwrap_or_else(|error| {
+        Err(EngineError::Train(TrainError::Data(format!(
+            "the trainer failed: {error}"
+        ))))
+    })
 }
 
 /// What a trainer fits on: everything that is not held out. The trainer `linear` needs no validation part of its own,
@@ -138,11 +143,16 @@ impl Engine {
             Ok(result) => return Ok(result),
             Err(error) => JobError::from(error),
         };
-        let will_retry = matches!(error, JobError::Transient(_)) && context.job.attempt < context.job.max_attempts;
+        let will_retry =
+            matches!(error, JobError::Transient(_)) && context.job.attempt < context.job.max_attempts;
         if will_retry || matches!(error, JobError::LeaseLost) || is_lost(context).await? {
             return Err(error);
         }
-        run.status = if matches!(error, JobError::Cancelled) { RunStatus::Cancelled } else { RunStatus::Failed };
+        run.status = if matches!(error, JobError::Cancelled) {
+            RunStatus::Cancelled
+        } else {
+            RunStatus::Failed
+        };
         run.error = Some(error.to_string());
         run.finished_at_us = Some(self.ids.now_us());
         let mut conn = self.db.begin().await?;
@@ -164,11 +174,19 @@ pub(crate) async fn finish(
     conn: &mut hone_storage::Conn,
     result: &serde_json::Value,
 ) -> Result<(), EngineError> {
-    context.finish_in(conn, result).await.map_err(|error| EngineError::Conflict(error.to_string()))
+    context
+        .finish_in(conn, result)
+        .await
+        .map_err(|error| EngineError::Conflict(error.to_string()))
 }
 
 /// The run that a job's payload names.
 pub(crate) fn run_of(context: &JobContext) -> Result<RunId, JobError> {
-    let named = context.job.payload.get("run_id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
+    let named = context
+        .job
+        .payload
+        .get("run_id")
+        .and_then(|id| id.as_str())
+        .and_then(|id| id.parse().ok());
     named.ok_or_else(|| JobError::Permanent("the payload names no run".to_owned()))
 }

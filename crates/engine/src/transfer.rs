@@ -71,8 +71,22 @@ struct Line {
 
 impl From<Line> for ExampleImport {
     fn from(line: Line) -> Self {
-        let Line { input, label, target, weight, conversation, split } = line;
-        Self { input, label: label.filter(|label| !label.is_empty()), target, weight, conversation, split }
+        let Line {
+            input,
+            label,
+            target,
+            weight,
+            conversation,
+            split,
+        } = line;
+        Self {
+            input,
+            label: label.filter(|label| !label.is_empty()),
+            target,
+            weight,
+            conversation,
+            split,
+        }
     }
 }
 
@@ -98,7 +112,10 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
         number += 1;
         let text = line.trim_ascii();
         if too_long {
-            visit(number, Err(format!("is longer than {MAX_LINE_BYTES} bytes; shorten it")))?;
+            visit(
+                number,
+                Err(format!("is longer than {MAX_LINE_BYTES} bytes; shorten it")),
+            )?;
         } else if !text.is_empty() {
             visit(number, parse_line(text))?;
         }
@@ -107,7 +124,9 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
 }
 
 fn parse_line(text: &[u8]) -> Result<ExampleImport, String> {
-    hone_domain::parse_json::<Line>(text).map(ExampleImport::from).map_err(|error| error.to_string())
+    hone_domain::parse_json::<Line>(text)
+        .map(ExampleImport::from)
+        .map_err(|error| error.to_string())
 }
 
 /// Reads up to the next line end into `line`; gives whether the line was too long to keep, or `None` at the end.
@@ -115,7 +134,9 @@ fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Option<bool>
     line.clear();
     let (mut too_long, mut any) = (false, false);
     loop {
-        let buffer = file.fill_buf().map_err(|error| EngineError::Conflict(format!("the file cannot be read: {error}")))?;
+        let buffer = file
+            .fill_buf()
+            .map_err(|error| EngineError::Conflict(format!("the file cannot be read: {error}")))?;
         if buffer.is_empty() {
             return Ok(any.then_some(too_long));
         }
@@ -139,7 +160,10 @@ fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Option<bool>
 fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
     let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
     let hint = "a CSV needs a header line with input (or text) and label";
-    let headers = reader.headers().map_err(|error| EngineError::Conflict(format!("{error}; {hint}")))?.clone();
+    let headers = reader
+        .headers()
+        .map_err(|error| EngineError::Conflict(format!("{error}; {hint}")))?
+        .clone();
     let mut record = csv::StringRecord::new();
     loop {
         let read = reader.read_record(&mut record);
@@ -149,10 +173,16 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
             Ok(false) => return Ok(()),
             Ok(true) => {
                 let line = record.deserialize::<Line>(Some(&headers));
-                visit(number, line.map(ExampleImport::from).map_err(|error| format!("{error}; {hint}")))?;
+                visit(
+                    number,
+                    line.map(ExampleImport::from)
+                        .map_err(|error| format!("{error}; {hint}")),
+                )?;
             }
             Err(error) => {
-                let number = error.position().map_or(number, |position| position.line() as usize);
+                let number = error
+                    .position()
+                    .map_or(number, |position| position.line() as usize);
                 visit(number, Err(format!("{error}; {hint}")))?;
             }
         }
@@ -212,7 +242,10 @@ mod tests {
 
     #[test]
     fn a_broken_line_in_the_middle_is_named_and_the_rest_is_read() {
-        let seen = read(b"{\"text\":\"a\",\"label\":\"x\"}\n{broken\n\n{\"input\":\"b\",\"intent\":\"y\"}", FileFormat::Jsonl);
+        let seen = read(
+            b"{\"text\":\"a\",\"label\":\"x\"}\n{broken\n\n{\"input\":\"b\",\"intent\":\"y\"}",
+            FileFormat::Jsonl,
+        );
         assert_eq!(seen.iter().map(|line| line.0).collect::<Vec<_>>(), [1, 2, 4]);
         assert!(seen[1].1.is_err());
         assert_eq!(seen[2].1.as_ref().unwrap().label.as_deref(), Some("y"));
@@ -229,7 +262,10 @@ mod tests {
 
     #[test]
     fn csv_rows_are_read_and_bad_ones_named() {
-        let seen = read(b"text,label\n\"two\nlines\",x\nonly one\nlast,y\n", FileFormat::Csv);
+        let seen = read(
+            b"text,label\n\"two\nlines\",x\nonly one\nlast,y\n",
+            FileFormat::Csv,
+        );
         assert_eq!(seen.len(), 3);
         assert_eq!(seen[0].1.as_ref().unwrap().input, "two\nlines");
         assert_eq!(seen[1].0, 4);

@@ -15,7 +15,11 @@ use crate::{Engine, EngineError};
 pub(crate) const CHECK_TRIGGERS: &str = "CheckTriggers";
 
 /// Which trigger holds, if one does. Without enough examples none does.
-pub(crate) fn due_trigger(policy: &TrainingPolicy, progress: &Progress, now_us: i64) -> Option<TrainingTrigger> {
+pub(crate) fn due_trigger(
+    policy: &TrainingPolicy,
+    progress: &Progress,
+    now_us: i64,
+) -> Option<TrainingTrigger> {
     if progress.usable_examples < policy.min_samples || progress.new_examples == 0 {
         return None;
     }
@@ -43,14 +47,30 @@ pub(crate) fn due_trigger(policy: &TrainingPolicy, progress: &Progress, now_us: 
 
 impl Engine {
     /// Starts a training because a person asked for it, whatever the triggers say.
-    pub async fn start_training(&self, task: &Task, settings: Option<serde_json::Value>) -> Result<RunId, EngineError> {
+    pub async fn start_training(
+        &self,
+        task: &Task,
+        settings: Option<serde_json::Value>,
+    ) -> Result<RunId, EngineError> {
         if let Some(settings) = &settings
             && let Some(trainer) = find_trainer(&task.policy.training.trainer)
         {
-            trainer.check(settings).map_err(|error| EngineError::field("/settings", error.to_string()))?;
+            trainer
+                .check(settings)
+                .map_err(|error| EngineError::field("/settings", error.to_string()))?;
         }
         let mut conn = self.db.begin().await?;
-        let run = self.enqueue_training(&mut conn, task, TrainingTrigger::Manual, settings).await?;
+        let run = self
+            .enqueue_training(&mut conn, task, TrainingTrigger::Manual, settings)
+            .await?;
+        conn.commit().await?;
+        Ok(run)
+    }
+
+    /// Starts a training when one of the task's triggers holds; for those who have just added examples.
+    pub async fn train_if_due(&self, task: &Task) -> Result<Option<RunId>, EngineError> {
+        let mut conn = self.db.begin().await?;
+        let run = self.enqueue_due_training(&mut conn, task).await?;
         conn.commit().await?;
         Ok(run)
     }
@@ -58,7 +78,12 @@ impl Engine {
     /// Starts curation because a person asked for it.
     pub async fn start_curation(&self, task: &Task) -> Result<JobId, EngineError> {
         let mut conn = self.db.begin().await?;
-        let job = enqueue(&mut conn, &self.ids, curate_spec(task.project(), task.task_id(), 0)).await?;
+        let job = enqueue(
+            &mut conn,
+            &self.ids,
+            curate_spec(task.project(), task.task_id(), 0),
+        )
+        .await?;
         conn.commit().await?;
         Ok(job)
     }
@@ -117,8 +142,16 @@ impl Engine {
     }
 
     /// Starts a training when one of the task's triggers holds.
-    pub(crate) async fn enqueue_due_training(&self, conn: &mut Conn, task: &Task) -> Result<Option<RunId>, EngineError> {
+    pub(crate) async fn enqueue_due_training(
+        &self,
+        conn: &mut Conn,
+        task: &Task,
+    ) -> Result<Option<RunId>, EngineError> {
         if !task.policy.training.automatic || task.kind != TaskKind::Classify {
+            return Ok(None);
+        }
+        // One at a time: what comes meanwhile is looked at again when that run is evaluated.
+        if runs::count_unfinished(conn, task.task_id()).await? > 0 {
             return Ok(None);
         }
         let progress = progress::get(conn, task.task_id()).await?;
@@ -146,7 +179,12 @@ impl CheckTriggers {
         let mut started = Vec::new();
         for task in tasks::list(&mut conn, project).await? {
             if task.policy.curation.automatic && progress::has_inbox(&mut conn, task.task_id()).await? {
-                enqueue(&mut conn, &self.engine.ids, curate_spec(project, task.task_id(), 0)).await?;
+                enqueue(
+                    &mut conn,
+                    &self.engine.ids,
+                    curate_spec(project, task.task_id(), 0),
+                )
+                .await?;
             }
             started.extend(self.engine.enqueue_due_training(&mut conn, &task).await?);
         }
@@ -186,24 +224,64 @@ mod tests {
     fn the_documented_triggers_hold_at_their_thresholds() {
         let policy = TrainingPolicy::default();
         let due = |progress: &Progress| due_trigger(&policy, progress, NOW_US);
-        assert_eq!(due(&Progress { usable_examples: 19, new_examples: 19, ..Progress::default() }), None);
-        let first = Progress { usable_examples: 20, new_examples: 20, ..Progress::default() };
+        assert_eq!(
+            due(&Progress {
+                usable_examples: 19,
+                new_examples: 19,
+                ..Progress::default()
+            }),
+            None
+        );
+        let first = Progress {
+            usable_examples: 20,
+            new_examples: 20,
+            ..Progress::default()
+        };
         assert_eq!(due(&first), Some(TrainingTrigger::NewSamples));
         assert_eq!(due(&trained(99)), None);
         assert_eq!(due(&trained(100)), Some(TrainingTrigger::NewSamples));
-        let judged = Progress { new_judged: 100, new_correct: 94, ..trained(1) };
+        let judged = Progress {
+            new_judged: 100,
+            new_correct: 94,
+            ..trained(1)
+        };
         assert_eq!(due(&judged), Some(TrainingTrigger::Accuracy));
-        assert_eq!(due(&Progress { new_correct: 95, ..judged }), None);
-        let old = Progress { last_trained_at_us: Some(NOW_US - 24 * HOUR_US), ..trained(1) };
+        assert_eq!(
+            due(&Progress {
+                new_correct: 95,
+                ..judged
+            }),
+            None
+        );
+        let old = Progress {
+            last_trained_at_us: Some(NOW_US - 24 * HOUR_US),
+            ..trained(1)
+        };
         assert_eq!(due(&old), Some(TrainingTrigger::Age));
-        assert_eq!(due(&Progress { new_examples: 0, ..old }), None);
+        assert_eq!(
+            due(&Progress {
+                new_examples: 0,
+                ..old
+            }),
+            None
+        );
     }
 
     #[test]
     fn a_threshold_of_zero_switches_a_trigger_off() {
-        let policy = TrainingPolicy { new_samples: 0, new_validated: 10, ..TrainingPolicy::default() };
+        let policy = TrainingPolicy {
+            new_samples: 0,
+            new_validated: 10,
+            ..TrainingPolicy::default()
+        };
         assert_eq!(due_trigger(&policy, &trained(400), NOW_US), None);
-        let validated = Progress { new_validated: 10, ..trained(400) };
-        assert_eq!(due_trigger(&policy, &validated, NOW_US), Some(TrainingTrigger::NewValidated));
+        let validated = Progress {
+            new_validated: 10,
+            ..trained(400)
+        };
+        assert_eq!(
+            due_trigger(&policy, &validated, NOW_US),
+            Some(TrainingTrigger::NewValidated)
+        );
     }
 }

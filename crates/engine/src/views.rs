@@ -26,18 +26,29 @@ pub struct CurvePoint {
 }
 
 /// The evaluated runs of a task, oldest first.
-pub async fn learning_curve(db: &Db, project: ProjectId, task: TaskId) -> Result<Vec<CurvePoint>, EngineError> {
+pub async fn learning_curve(
+    db: &Db,
+    project: ProjectId,
+    task: TaskId,
+) -> Result<Vec<CurvePoint>, EngineError> {
     let mut conn = db.read().await?;
     let mut points = Vec::new();
     for run in runs::list(&mut conn, project, Some(task), None, MAX_POINTS).await? {
-        let (Some(metrics), Some(decision), Some(at_us)) = (&run.metrics, &run.decision, run.finished_at_us) else {
+        let (Some(metrics), Some(decision), Some(at_us)) = (&run.metrics, &run.decision, run.finished_at_us)
+        else {
             continue;
         };
-        let Ok(decision) = serde_json::from_value::<Decision>(decision.0.clone()) else { continue };
+        let Ok(decision) = serde_json::from_value::<Decision>(decision.0.clone()) else {
+            continue;
+        };
         points.push(CurvePoint {
             at_us,
             model_version_id: run.model_version_id,
-            accuracy: metrics.0.get("accuracy").and_then(serde_json::Value::as_f64).unwrap_or_default(),
+            accuracy: metrics
+                .0
+                .get("accuracy")
+                .and_then(serde_json::Value::as_f64)
+                .unwrap_or_default(),
             macro_f1: decision.candidate_macro_f1,
             accepted: decision.accepted,
             held_out: decision.held_out,

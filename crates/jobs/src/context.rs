@@ -32,7 +32,13 @@ struct Shared {
 
 impl JobContext {
     pub(crate) fn new(job: JobRow, db: Db, ids: Ids, token: Uuid) -> Self {
-        Self { job: Arc::new(job), db, ids, token, shared: Arc::default() }
+        Self {
+            job: Arc::new(job),
+            db,
+            ids,
+            token,
+            shared: Arc::default(),
+        }
     }
 
     /// The job's id.
@@ -52,7 +58,11 @@ impl JobContext {
 
     /// Says how far the work is (0 to 1); stored with the next heartbeat. Called from any thread.
     pub fn tell(&self, share: f64, message: &str) {
-        let mut progress = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = self
+            .shared
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *progress = (share, message.to_owned());
     }
 
@@ -60,7 +70,15 @@ impl JobContext {
     pub async fn note(&self, share: f64, message: &str) -> Result<(), JobError> {
         self.tell(share, message);
         let mut conn = self.db.begin().await?;
-        jobs::insert_event(&mut conn, self.project(), self.id(), self.ids.now_us(), share, message).await?;
+        jobs::insert_event(
+            &mut conn,
+            self.project(),
+            self.id(),
+            self.ids.now_us(),
+            share,
+            message,
+        )
+        .await?;
         conn.commit().await?;
         Ok(())
     }
@@ -88,7 +106,12 @@ impl JobContext {
 
     /// Extends the lease, stores progress and learns whether someone asked to stop.
     pub(crate) async fn heartbeat(&self, lease_until_us: i64) -> Result<(), JobError> {
-        let (share, message) = self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (share, message) = self
+            .shared
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let mut conn = self.db.begin().await?;
         let held = jobs::heartbeat(&mut conn, self.id(), self.token, lease_until_us, share, &message).await?;
         conn.commit().await?;

@@ -25,12 +25,17 @@ pub struct InvalidCron {
 
 /// When a cron expression (UTC) is due next after a time, in microseconds since the epoch.
 pub fn next_occurrence_us(expression: &str, after_us: i64) -> Result<i64, InvalidCron> {
-    let refuse = |problem: String| InvalidCron { expression: expression.to_owned(), problem };
+    let refuse = |problem: String| InvalidCron {
+        expression: expression.to_owned(),
+        problem,
+    };
     let cron = croner::Cron::from_str(expression).map_err(|error| refuse(error.to_string()))?;
     let after = jiff::Timestamp::from_microsecond(after_us)
         .map_err(|error| refuse(error.to_string()))?
         .to_zoned(jiff::tz::TimeZone::UTC);
-    let next = cron.find_next_occurrence(&after, false).map_err(|error| refuse(error.to_string()))?;
+    let next = cron
+        .find_next_occurrence(&after, false)
+        .map_err(|error| refuse(error.to_string()))?;
     Ok(next.timestamp().as_microsecond())
 }
 
@@ -70,7 +75,9 @@ impl Scheduler {
     pub async fn tick(&self) -> Result<bool, StorageError> {
         let now_us = self.ids.now_us();
         let mut conn = self.db.begin().await?;
-        let leader = leases::acquire(&mut conn, LEASE_NAME, self.holder, now_us, now_us + LEASE_US).await?.is_some();
+        let leader = leases::acquire(&mut conn, LEASE_NAME, self.holder, now_us, now_us + LEASE_US)
+            .await?
+            .is_some();
         if leader {
             for schedule in schedules::list_due(&mut conn, now_us).await? {
                 self.enqueue(&mut conn, &schedule, now_us).await?;
@@ -126,8 +133,19 @@ mod tests {
     fn cron_expressions_give_the_next_time_or_a_clear_error() {
         // 2026-01-18T07:00:00Z
         let now_us = 1_768_719_600_000_000;
-        assert_eq!(next_occurrence_us("*/30 * * * *", now_us).unwrap(), now_us + 1_800 * SECOND_US);
-        assert_eq!(next_occurrence_us("0 3 * * *", now_us).unwrap(), now_us + 20 * 3_600 * SECOND_US);
-        assert!(next_occurrence_us("every day", now_us).unwrap_err().to_string().contains("five fields"));
+        assert_eq!(
+            next_occurrence_us("*/30 * * * *", now_us).unwrap(),
+            now_us + 1_800 * SECOND_US
+        );
+        assert_eq!(
+            next_occurrence_us("0 3 * * *", now_us).unwrap(),
+            now_us + 20 * 3_600 * SECOND_US
+        );
+        assert!(
+            next_occurrence_us("every day", now_us)
+                .unwrap_err()
+                .to_string()
+                .contains("five fields")
+        );
     }
 }

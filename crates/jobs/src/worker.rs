@@ -47,15 +47,25 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("kinds", &self.handlers.keys()).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("kinds", &self.handlers.keys())
+            .finish_non_exhaustive()
     }
 }
 
 impl Worker {
     /// A worker for these kinds of jobs.
     pub fn new(db: Db, ids: Ids, handlers: Vec<Arc<dyn Handler>>) -> Self {
-        let handlers = handlers.into_iter().map(|handler| (handler.kind(), handler)).collect();
-        Self { db, ids, handlers: Arc::new(handlers), wake: Arc::default() }
+        let handlers = handlers
+            .into_iter()
+            .map(|handler| (handler.kind(), handler))
+            .collect();
+        Self {
+            db,
+            ids,
+            handlers: Arc::new(handlers),
+            wake: Arc::default(),
+        }
     }
 
     /// Lets the worker look for jobs at once, because one was enqueued in this process.
@@ -122,11 +132,17 @@ impl Worker {
         tracing::debug!(job = %job.id, kind = job.kind, attempt = job.attempt, "job taken up");
         let outcome = if job.attempt > job.max_attempts {
             // Its worker was killed every time: running it again would only kill the next one.
-            Err(JobError::Permanent(format!("gave up after {} attempts that never ended", job.max_attempts)))
+            Err(JobError::Permanent(format!(
+                "gave up after {} attempts that never ended",
+                job.max_attempts
+            )))
         } else if let Some(handler) = self.handlers.get(job.kind.as_str()) {
             self.run_with_heartbeat(handler.as_ref(), &context).await
         } else {
-            Err(JobError::Permanent(format!("no handler for jobs of kind {}", job.kind)))
+            Err(JobError::Permanent(format!(
+                "no handler for jobs of kind {}",
+                job.kind
+            )))
         };
         if context.is_finished() {
             return;
@@ -170,7 +186,16 @@ impl Worker {
             }
             Err(JobError::LeaseLost) => return conn.rollback().await,
             Err(JobError::Cancelled) => {
-                jobs::finish(&mut conn, id, token, JobState::Cancelled.as_str(), None, None, now_us).await?;
+                jobs::finish(
+                    &mut conn,
+                    id,
+                    token,
+                    JobState::Cancelled.as_str(),
+                    None,
+                    None,
+                    now_us,
+                )
+                .await?;
                 "cancelled".to_owned()
             }
             Err(JobError::Transient(error)) if context.job.attempt < context.job.max_attempts => {
@@ -180,11 +205,28 @@ impl Worker {
             }
             Err(JobError::Transient(error) | JobError::Permanent(error)) => {
                 tracing::warn!(job = %id, kind = context.job.kind, %error, "job given up");
-                jobs::finish(&mut conn, id, token, JobState::Dead.as_str(), Some(&error), None, now_us).await?;
+                jobs::finish(
+                    &mut conn,
+                    id,
+                    token,
+                    JobState::Dead.as_str(),
+                    Some(&error),
+                    None,
+                    now_us,
+                )
+                .await?;
                 format!("given up: {error}")
             }
         };
-        jobs::insert_event(&mut conn, context.project(), id, now_us, context.job.progress, &message).await?;
+        jobs::insert_event(
+            &mut conn,
+            context.project(),
+            id,
+            now_us,
+            context.job.progress,
+            &message,
+        )
+        .await?;
         conn.commit().await
     }
 

@@ -20,7 +20,10 @@ const MAX_SECTION_BYTES: u64 = 8 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// Not written by Hone.
-    #[error("not a model artifact: it does not begin with {}", String::from_utf8_lossy(MAGIC))]
+    #[error(
+        "not a model artifact: it does not begin with {}",
+        String::from_utf8_lossy(MAGIC)
+    )]
     NotAnArtifact,
     /// Written by a later Hone.
     #[error("artifact format {0} is newer than this program's {FORMAT_VERSION}; update hone")]
@@ -63,7 +66,11 @@ pub fn encode(classifier: &TextClassifier) -> Result<Vec<u8>, ArtifactError> {
     let mut blocks = Vec::new();
     for block in classifier.vectoriser.blocks() {
         let (terms, section) = pack(&encode_block(block))?;
-        blocks.push(BlockHeader { settings: block.settings().clone(), term_count: block.idf().len(), terms: section });
+        blocks.push(BlockHeader {
+            settings: block.settings().clone(),
+            term_count: block.idf().len(),
+            terms: section,
+        });
         sections.push(terms);
     }
     let (weights, section) = pack(&encode_weights(&classifier.weights))?;
@@ -77,7 +84,8 @@ pub fn encode(classifier: &TextClassifier) -> Result<Vec<u8>, ArtifactError> {
         weights: section,
     };
     let header = serde_json::to_vec(&header).map_err(|error| ArtifactError::Unwritable(error.to_string()))?;
-    let mut bytes = Vec::with_capacity(PREFIX_BYTES + header.len() + sections.iter().map(Vec::len).sum::<usize>());
+    let mut bytes =
+        Vec::with_capacity(PREFIX_BYTES + header.len() + sections.iter().map(Vec::len).sum::<usize>());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
@@ -143,7 +151,11 @@ fn check_calibration(calibration: &Calibration, label_count: usize) -> Result<()
             labels.len() == expected && labels.iter().all(|label| label.x.len() == label.y.len())
         }
     };
-    if fits { Ok(()) } else { Err(ArtifactError::Damaged("its calibration does not fit its labels")) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ArtifactError::Damaged("its calibration does not fit its labels"))
+    }
 }
 
 /// idf values (f32), then each term's length (u16) and bytes.
@@ -164,7 +176,13 @@ fn decode_block(settings: BlockSettings, term_count: usize, bytes: &[u8]) -> Res
         return Err(ArtifactError::Damaged("its vocabulary does not fit its header"));
     }
     let mut reader = Reader(bytes);
-    let idf: Vec<f32> = reader.take(term_count * 4)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let idf: Vec<f32> = reader
+        .take(term_count * 4)?
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
     let mut terms = Vec::with_capacity(term_count);
     for _ in 0..term_count {
         let length = reader.u16()?;
@@ -187,7 +205,10 @@ fn encode_weights(weights: &LabelWeights) -> Vec<u8> {
             *largest = largest.max(weight.abs());
         }
     }
-    let scales: Vec<f32> = largest.iter().map(|largest| largest / f32::from(i16::MAX)).collect();
+    let scales: Vec<f32> = largest
+        .iter()
+        .map(|largest| largest / f32::from(i16::MAX))
+        .collect();
     let mut bytes = Vec::new();
     for value in scales.iter().chain(&weights.bias[..labels]) {
         bytes.extend_from_slice(&value.to_le_bytes());
@@ -196,7 +217,13 @@ fn encode_weights(weights: &LabelWeights) -> Vec<u8> {
         .weights
         .chunks_exact(stride)
         .flat_map(|row| row.iter().zip(&scales))
-        .map(|(weight, scale)| if *scale > 0.0 { (weight / scale).round() as i16 } else { 0 })
+        .map(|(weight, scale)| {
+            if *scale > 0.0 {
+                (weight / scale).round() as i16
+            } else {
+                0
+            }
+        })
         .collect();
     bytes.extend(quantised.iter().map(|weight| weight.to_le_bytes()[0]));
     bytes.extend(quantised.iter().map(|weight| weight.to_le_bytes()[1]));
@@ -204,13 +231,21 @@ fn encode_weights(weights: &LabelWeights) -> Vec<u8> {
 }
 
 fn decode_weights(labels: usize, features: usize, bytes: &[u8]) -> Result<LabelWeights, ArtifactError> {
-    let count = labels.checked_mul(features).ok_or(ArtifactError::Damaged("its sizes overflow"))?;
+    let count = labels
+        .checked_mul(features)
+        .ok_or(ArtifactError::Damaged("its sizes overflow"))?;
     if bytes.len() as u64 != labels as u64 * 8 + count as u64 * 2 {
         return Err(ArtifactError::Damaged("its weights do not fit its header"));
     }
     let mut reader = Reader(bytes);
     let mut floats = || -> Result<Vec<f32>, ArtifactError> {
-        Ok(reader.take(labels * 4)?.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+        Ok(reader
+            .take(labels * 4)?
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect())
     };
     let (scales, bias) = (floats()?, floats()?);
     let (low, high) = (reader.take(count)?, reader.take(count)?);
@@ -226,8 +261,12 @@ fn decode_weights(labels: usize, features: usize, bytes: &[u8]) -> Result<LabelW
 }
 
 fn pack(bytes: &[u8]) -> Result<(Vec<u8>, SectionHeader), ArtifactError> {
-    let packed = zstd::bulk::compress(bytes, 3).map_err(|error| ArtifactError::Unwritable(error.to_string()))?;
-    let section = SectionHeader { packed_bytes: packed.len() as u64, bytes: bytes.len() as u64 };
+    let packed =
+        zstd::bulk::compress(bytes, 3).map_err(|error| ArtifactError::Unwritable(error.to_string()))?;
+    let section = SectionHeader {
+        packed_bytes: packed.len() as u64,
+        bytes: bytes.len() as u64,
+    };
     Ok((packed, section))
 }
 
@@ -236,7 +275,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], ArtifactError> {
-        let (front, rest) = self.0.split_at_checked(length).ok_or(ArtifactError::Damaged("it ends too early"))?;
+        let (front, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(ArtifactError::Damaged("it ends too early"))?;
         self.0 = rest;
         Ok(front)
     }
@@ -264,7 +306,9 @@ impl<'a> Reader<'a> {
         if bytes.len() as u64 == section.bytes {
             Ok(bytes)
         } else {
-            Err(ArtifactError::Damaged("a section has another size than its header says"))
+            Err(ArtifactError::Damaged(
+                "a section has another size than its header says",
+            ))
         }
     }
 }
@@ -282,7 +326,10 @@ mod tests {
             set.push(format!("refund my money {round}"), "refund", 1.0);
             set.push(format!("open an account {round}"), "account", 1.0);
         }
-        LinearTrainer.fit(&set, &serde_json::json!({}), &FitContext::silent(1)).unwrap().classifier
+        LinearTrainer
+            .fit(&set, &serde_json::json!({}), &FitContext::silent(1))
+            .unwrap()
+            .classifier
     }
 
     #[test]
@@ -292,7 +339,10 @@ mod tests {
         assert_eq!(loaded.labels, original.labels);
         let mut scratch = Scratch::default();
         for text in ["where is it", "my refund please", "unknown", ""] {
-            let (a, b) = (original.predict(text, 3, &mut scratch), loaded.predict(text, 3, &mut scratch));
+            let (a, b) = (
+                original.predict(text, 3, &mut scratch),
+                loaded.predict(text, 3, &mut scratch),
+            );
             assert_eq!(a.label, b.label);
             assert!((a.probability - b.probability).abs() < 1e-3, "{a:?} {b:?}");
         }

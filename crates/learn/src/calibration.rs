@@ -95,7 +95,11 @@ pub fn fit_temperature(margins: &[f32], label_count: usize, labels: &[u32]) -> f
             low = beta;
         }
         let newton = beta - slope / curvature;
-        let next = if newton > low && newton < high { newton } else { (low * high).sqrt() };
+        let next = if newton > low && newton < high {
+            newton
+        } else {
+            (low * high).sqrt()
+        };
         if (next - beta).abs() < 1e-12 * beta {
             return next;
         }
@@ -136,13 +140,21 @@ impl Sigmoid {
     /// targets too.
     pub fn fit(margins: &[f64], positive: &[bool], weights: &[f64]) -> Self {
         let weight_of = |wanted: bool| -> f64 {
-            positive.iter().zip(weights).filter(|(is, _)| **is == wanted).map(|(_, weight)| weight).sum()
+            positive
+                .iter()
+                .zip(weights)
+                .filter(|(is, _)| **is == wanted)
+                .map(|(_, weight)| weight)
+                .sum()
         };
         let (positives, negatives) = (weight_of(true), weight_of(false));
         let high = (positives + 1.0) / (positives + 2.0);
         let low = 1.0 / (negatives + 2.0);
         let targets: Vec<f64> = positive.iter().map(|&is| if is { high } else { low }).collect();
-        let mut sigmoid = Self { a: 0.0, b: ((negatives + 1.0) / (positives + 1.0)).ln() };
+        let mut sigmoid = Self {
+            a: 0.0,
+            b: ((negatives + 1.0) / (positives + 1.0)).ln(),
+        };
         let mut loss = sigmoid.loss(margins, &targets, weights);
         for _step in 0..200 {
             let (gradient, hessian) = sigmoid.derivatives(margins, &targets, weights);
@@ -156,7 +168,10 @@ impl Sigmoid {
             let mut length = 1.0;
             let mut moved = false;
             while length > 1e-10 && !moved {
-                let candidate = Self { a: sigmoid.a + length * step_a, b: sigmoid.b + length * step_b };
+                let candidate = Self {
+                    a: sigmoid.a + length * step_a,
+                    b: sigmoid.b + length * step_b,
+                };
                 let candidate_loss = candidate.loss(margins, &targets, weights);
                 if candidate_loss < loss + 1e-4 * length * descent {
                     (sigmoid, loss, moved) = (candidate, candidate_loss, true);
@@ -181,7 +196,12 @@ impl Sigmoid {
     }
 
     /// Gradient (a, b) and Hessian (aa, ab, bb) of the loss.
-    fn derivatives(&self, margins: &[f64], targets: &[f64], weights: &[f64]) -> ((f64, f64), (f64, f64, f64)) {
+    fn derivatives(
+        &self,
+        margins: &[f64],
+        targets: &[f64],
+        weights: &[f64],
+    ) -> ((f64, f64), (f64, f64, f64)) {
         let mut gradient = (0.0, 0.0);
         let mut hessian = (1e-12, 0.0, 1e-12);
         for ((&margin, &target), &weight) in margins.iter().zip(targets).zip(weights) {
@@ -201,7 +221,9 @@ impl Sigmoid {
 impl Isotonic {
     /// Probability for one margin.
     pub fn probability(&self, margin: f64) -> f64 {
-        let (Some(&first), Some(&last)) = (self.y.first(), self.y.last()) else { return 0.0 };
+        let (Some(&first), Some(&last)) = (self.y.first(), self.y.last()) else {
+            return 0.0;
+        };
         let above = self.x.partition_point(|&x| x < margin);
         if above == 0 {
             return first;

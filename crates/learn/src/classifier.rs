@@ -51,7 +51,8 @@ impl TextClassifier {
     /// Leaves the margins of all labels in `scratch` and returns them.
     pub fn margins<'s>(&self, text: &str, scratch: &'s mut Scratch) -> &'s mut [f32] {
         self.vectoriser.vectorise(text, &mut scratch.vector);
-        self.weights.margins(scratch.vector.features.iter().copied(), &mut scratch.values);
+        self.weights
+            .margins(scratch.vector.features.iter().copied(), &mut scratch.values);
         &mut scratch.values[..self.labels.len()]
     }
 
@@ -61,23 +62,30 @@ impl TextClassifier {
         let margin = values.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
         self.calibration.apply(values);
         let label = argmax(values);
-        let top = top_numbers(values, alternatives).into_iter().map(|number| (number, values[number])).collect();
-        Prediction { label, probability: values[label], margin, top }
+        let top = top_numbers(values, alternatives)
+            .into_iter()
+            .map(|number| (number, values[number]))
+            .collect();
+        Prediction {
+            label,
+            probability: values[label],
+            margin,
+            top,
+        }
     }
 
     /// Probabilities of all labels for many texts on all cores, `labels.len()` values a text.
     pub fn probabilities(&self, texts: &[&str]) -> Vec<f32> {
         let count = self.labels.len();
         let mut all = vec![0.0; texts.len() * count];
-        all.par_chunks_mut(CHUNK * count).zip(texts.par_chunks(CHUNK)).for_each_init(
-            Scratch::default,
-            |scratch, (values, texts)| {
+        all.par_chunks_mut(CHUNK * count)
+            .zip(texts.par_chunks(CHUNK))
+            .for_each_init(Scratch::default, |scratch, (values, texts)| {
                 for (row, text) in values.chunks_exact_mut(count).zip(texts) {
                     row.copy_from_slice(self.margins(text, scratch));
                     self.calibration.apply(row);
                 }
-            },
-        );
+            });
         all
     }
 

@@ -66,7 +66,11 @@ const CHUNK: usize = 1_024;
 
 impl Block {
     /// Rebuilds a block from its stored parts.
-    pub fn from_parts(settings: BlockSettings, terms: impl IntoIterator<Item = Vec<u8>>, idf: Vec<f32>) -> Self {
+    pub fn from_parts(
+        settings: BlockSettings,
+        terms: impl IntoIterator<Item = Vec<u8>>,
+        idf: Vec<f32>,
+    ) -> Self {
         let mut table = TermTable::default();
         for term in terms {
             table.intern(&term);
@@ -89,7 +93,10 @@ impl Block {
                 document_counts[term as usize] += 1;
             }
         }
-        block.idf = document_counts.iter().map(|&count| idf(texts.len(), count)).collect();
+        block.idf = document_counts
+            .iter()
+            .map(|&count| idf(texts.len(), count))
+            .collect();
         block
     }
 
@@ -97,8 +104,14 @@ impl Block {
     fn fit(settings: &BlockSettings, texts: &[&str]) -> Self {
         let counts = CorpusCounts::of(settings, texts);
         let kept = counts.kept_terms(settings);
-        let idf = kept.iter().map(|&term| idf(texts.len(), counts.documents[term as usize])).collect();
-        let terms: Vec<Vec<u8>> = kept.iter().map(|&term| counts.table.term(term as usize).to_vec()).collect();
+        let idf = kept
+            .iter()
+            .map(|&term| idf(texts.len(), counts.documents[term as usize]))
+            .collect();
+        let terms: Vec<Vec<u8>> = kept
+            .iter()
+            .map(|&term| counts.table.term(term as usize).to_vec())
+            .collect();
         Self::from_parts(settings.clone(), terms, idf)
     }
 
@@ -119,7 +132,12 @@ impl Block {
 
     /// Leaves the numbers of the text's known terms in `scratch.terms`, sorted, each as often as it stands there.
     fn count_terms(&self, text: &str, scratch: &mut VectorScratch) {
-        let VectorScratch { words, characters, terms, .. } = scratch;
+        let VectorScratch {
+            words,
+            characters,
+            terms,
+            ..
+        } = scratch;
         terms.clear();
         for_each_ngram(&self.settings, text, words, characters, |ngram| {
             terms.extend(self.table.find(ngram.as_bytes()));
@@ -134,12 +152,20 @@ impl Block {
         let mut squares = 0.0f64;
         for group in scratch.terms.chunk_by(|a, b| a == b) {
             let count = group.len() as f32;
-            let frequency = if self.settings.sublinear { 1.0 + count.ln() } else { count };
+            let frequency = if self.settings.sublinear {
+                1.0 + count.ln()
+            } else {
+                count
+            };
             let value = frequency * self.idf[group[0] as usize];
             squares += f64::from(value) * f64::from(value);
             scratch.features.push((group[0] + offset, value));
         }
-        let scale = if squares > 0.0 { (1.0 / squares.sqrt()) as f32 } else { 0.0 };
+        let scale = if squares > 0.0 {
+            (1.0 / squares.sqrt()) as f32
+        } else {
+            0.0
+        };
         for feature in &mut scratch.features[first..] {
             feature.1 *= scale;
         }
@@ -154,7 +180,12 @@ impl Vectoriser {
 
     /// Learns the vocabulary and idf of every block.
     pub fn fit(settings: &[BlockSettings], texts: &[&str]) -> Self {
-        Self { blocks: settings.iter().map(|settings| Block::fit(settings, texts)).collect() }
+        Self {
+            blocks: settings
+                .iter()
+                .map(|settings| Block::fit(settings, texts))
+                .collect(),
+        }
     }
 
     /// The blocks in their order.
@@ -217,8 +248,10 @@ impl CorpusCounts {
             return Self::of_part(settings, texts);
         }
         let (left_texts, right_texts) = texts.split_at(half);
-        let (mut left, right) =
-            rayon::join(|| Self::of_part(settings, left_texts), || Self::of_part(settings, right_texts));
+        let (mut left, right) = rayon::join(
+            || Self::of_part(settings, left_texts),
+            || Self::of_part(settings, right_texts),
+        );
         left.add(&right);
         left
     }
@@ -263,12 +296,15 @@ impl CorpusCounts {
 
     /// The terms to keep, in byte order, so that a vocabulary is the same whatever the order of the texts.
     fn kept_terms(&self, settings: &BlockSettings) -> Vec<u32> {
-        let mut kept: Vec<u32> =
-            (0..self.table.len() as u32).filter(|&term| self.documents[term as usize] >= settings.min_df).collect();
+        let mut kept: Vec<u32> = (0..self.table.len() as u32)
+            .filter(|&term| self.documents[term as usize] >= settings.min_df)
+            .collect();
         let by_bytes = |&a: &u32, &b: &u32| self.table.term(a as usize).cmp(self.table.term(b as usize));
         if let Some(limit) = settings.max_features.filter(|&limit| limit < kept.len()) {
             let by_frequency = |a: &u32, b: &u32| {
-                self.total[*b as usize].cmp(&self.total[*a as usize]).then_with(|| by_bytes(a, b))
+                self.total[*b as usize]
+                    .cmp(&self.total[*a as usize])
+                    .then_with(|| by_bytes(a, b))
             };
             if limit > 0 {
                 kept.select_nth_unstable_by(limit - 1, by_frequency);
@@ -305,7 +341,14 @@ mod tests {
     use super::*;
 
     fn words(max_features: Option<usize>) -> BlockSettings {
-        BlockSettings { analyser: Analyser::Words, min_n: 1, max_n: 1, max_features, min_df: 1, sublinear: false }
+        BlockSettings {
+            analyser: Analyser::Words,
+            min_n: 1,
+            max_n: 1,
+            max_features,
+            min_df: 1,
+            sublinear: false,
+        }
     }
 
     #[test]
@@ -329,7 +372,13 @@ mod tests {
     fn a_given_vocabulary_learns_the_same_idf() {
         let texts = ["card lost", "card stolen", "lost phone"];
         let learned = Block::fit(&words(None), &texts);
-        let names: Vec<String> = learned.terms().map(|term| String::from_utf8(term.to_vec()).unwrap()).collect();
-        assert_eq!(Block::fit_with_vocabulary(words(None), &names, &texts).idf(), learned.idf());
+        let names: Vec<String> = learned
+            .terms()
+            .map(|term| String::from_utf8(term.to_vec()).unwrap())
+            .collect();
+        assert_eq!(
+            Block::fit_with_vocabulary(words(None), &names, &texts).idf(),
+            learned.idf()
+        );
     }
 }

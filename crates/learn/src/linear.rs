@@ -96,15 +96,21 @@ impl Default for LinearSettings {
 impl LinearSettings {
     /// Reads settings from JSON; what is left out keeps its default.
     pub fn parse(settings: &serde_json::Value) -> Result<Self, TrainError> {
-        let parsed: Self = serde_json::from_value(settings.clone())
-            .map_err(|error| TrainError::Settings { name: "settings".to_owned(), problem: error.to_string() })?;
+        let parsed: Self =
+            serde_json::from_value(settings.clone()).map_err(|error| TrainError::Settings {
+                name: "settings".to_owned(),
+                problem: error.to_string(),
+            })?;
         parsed.check()?;
         Ok(parsed)
     }
 
     fn check(&self) -> Result<(), TrainError> {
         let refuse = |name: &str, problem: &str| {
-            Err(TrainError::Settings { name: name.to_owned(), problem: problem.to_owned() })
+            Err(TrainError::Settings {
+                name: name.to_owned(),
+                problem: problem.to_owned(),
+            })
         };
         if !(self.c > 0.0 && self.c <= 1e4) {
             return refuse("c", "give a number above 0 and up to 10000");
@@ -121,7 +127,10 @@ impl LinearSettings {
         if self.max_features == Some(0) {
             return refuse("max_features", "give 1 or more, or leave it out");
         }
-        for (name, (low, high)) in [("word_ngrams", self.word_range()), ("char_ngrams", self.char_ngrams)] {
+        for (name, (low, high)) in [
+            ("word_ngrams", self.word_range()),
+            ("char_ngrams", self.char_ngrams),
+        ] {
             if low == 0 || low > high || high > 8 {
                 return refuse(name, "give two whole numbers from 1 to 8, the smaller first");
             }
@@ -144,7 +153,11 @@ impl LinearSettings {
             analyser: Analyser::Words,
             min_n,
             max_n,
-            max_features: if with_characters { self.max_features } else { self.max_features.or(Some(10_000)) },
+            max_features: if with_characters {
+                self.max_features
+            } else {
+                self.max_features.or(Some(10_000))
+            },
             min_df: 1,
             sublinear: with_characters,
         };
@@ -177,11 +190,19 @@ impl Trainer for LinearTrainer {
         LinearSettings::parse(settings).map(|_| ())
     }
 
-    fn fit(&self, set: &TrainingSet, settings: &serde_json::Value, context: &FitContext<'_>) -> Result<Fitted, TrainError> {
+    fn fit(
+        &self,
+        set: &TrainingSet,
+        settings: &serde_json::Value,
+        context: &FitContext<'_>,
+    ) -> Result<Fitted, TrainError> {
         let settings = LinearSettings::parse(settings)?;
         let labels = set.distinct_labels();
         if labels.len() < 2 {
-            let problem = format!("the examples have {} label(s); a classifier needs two or more", labels.len());
+            let problem = format!(
+                "the examples have {} label(s); a classifier needs two or more",
+                labels.len()
+            );
             return Err(TrainError::Data(problem));
         }
         (context.progress)(0.0, "making features");
@@ -189,8 +210,11 @@ impl Trainer for LinearTrainer {
         let vectoriser = Vectoriser::fit(&settings.blocks(), &texts);
         context.check_cancelled()?;
         let rows = vectoriser.transform(&texts);
-        let numbers: Vec<u32> =
-            set.labels.iter().map(|label| labels.partition_point(|known| known < label) as u32).collect();
+        let numbers: Vec<u32> = set
+            .labels
+            .iter()
+            .map(|label| labels.partition_point(|known| known < label) as u32)
+            .collect();
         let data = LabelledRows {
             rows: &rows,
             feature_count: vectoriser.feature_count(),
@@ -205,12 +229,24 @@ impl Trainer for LinearTrainer {
         let weights = data.fit(&settings, &everyone, context.seed, context)?;
         let calibration = data.calibrate(&settings, &margins);
         let mut out_of_fold = margins;
-        out_of_fold.par_chunks_mut(labels.len()).for_each(|row| calibration.apply(row));
+        out_of_fold
+            .par_chunks_mut(labels.len())
+            .for_each(|row| calibration.apply(row));
         (context.progress)(1.0, "fitted");
         let settings = serde_json::to_value(&settings).unwrap_or_default();
         let trainer = self.name().to_owned();
-        let classifier = TextClassifier { trainer, settings, labels, vectoriser, weights, calibration };
-        Ok(Fitted { classifier, out_of_fold })
+        let classifier = TextClassifier {
+            trainer,
+            settings,
+            labels,
+            vectoriser,
+            weights,
+            calibration,
+        };
+        Ok(Fitted {
+            classifier,
+            out_of_fold,
+        })
     }
 }
 
@@ -231,8 +267,11 @@ impl LabelledRows<'_> {
         seed: u64,
         context: &FitContext<'_>,
     ) -> Result<LabelWeights, TrainError> {
-        let members: Vec<u32> =
-            members.iter().copied().filter(|&member| self.weights[member as usize] > 0.0).collect();
+        let members: Vec<u32> = members
+            .iter()
+            .copied()
+            .filter(|&member| self.weights[member as usize] > 0.0)
+            .collect();
         let problem = SvmProblem {
             rows: self.rows,
             feature_count: self.feature_count,
@@ -242,7 +281,12 @@ impl LabelledRows<'_> {
             label_weights: &self.label_weights(settings, &members),
             members: &members,
         };
-        let svm = SvmSettings { c: settings.c, tolerance: settings.tolerance, max_epochs: settings.max_epochs, seed };
+        let svm = SvmSettings {
+            c: settings.c,
+            tolerance: settings.tolerance,
+            max_epochs: settings.max_epochs,
+            seed,
+        };
         fit_svm(&problem, &svm, context)
     }
 
@@ -257,7 +301,15 @@ impl LabelledRows<'_> {
         }
         let total: f64 = sums.iter().sum();
         let present = sums.iter().filter(|&&sum| sum > 0.0).count() as f64;
-        sums.iter().map(|&sum| if sum > 0.0 { (total / (present * sum)) as f32 } else { 1.0 }).collect()
+        sums.iter()
+            .map(|&sum| {
+                if sum > 0.0 {
+                    (total / (present * sum)) as f32
+                } else {
+                    1.0
+                }
+            })
+            .collect()
     }
 
     /// The fold of every example: the examples of one label are dealt out in turn, so that folds are stratified.
@@ -274,23 +326,36 @@ impl LabelledRows<'_> {
     }
 
     /// Margins of every example by a model that did not see it.
-    fn out_of_fold_margins(&self, settings: &LinearSettings, context: &FitContext<'_>) -> Result<Vec<f32>, TrainError> {
+    fn out_of_fold_margins(
+        &self,
+        settings: &LinearSettings,
+        context: &FitContext<'_>,
+    ) -> Result<Vec<f32>, TrainError> {
         let fold_count = settings.folds.min(self.rows.len());
         let folds = self.folds(fold_count);
         let fits: Vec<LabelWeights> = (0..fold_count)
             .into_par_iter()
             .map(|fold| {
-                let members: Vec<u32> =
-                    (0..self.rows.len() as u32).filter(|&row| folds[row as usize] != fold).collect();
-                self.fit(settings, &members, context.seed.wrapping_add(fold as u64 + 1), context)
+                let members: Vec<u32> = (0..self.rows.len() as u32)
+                    .filter(|&row| folds[row as usize] != fold)
+                    .collect();
+                self.fit(
+                    settings,
+                    &members,
+                    context.seed.wrapping_add(fold as u64 + 1),
+                    context,
+                )
             })
             .collect::<Result<_, _>>()?;
         let mut margins = vec![0.0; self.rows.len() * self.label_count];
-        margins.par_chunks_mut(self.label_count).enumerate().for_each_init(Vec::new, |scratch, (row, out)| {
-            let (indices, values) = self.rows.row(row);
-            fits[folds[row]].margins(indices.iter().copied().zip(values.iter().copied()), scratch);
-            out.copy_from_slice(&scratch[..self.label_count]);
-        });
+        margins
+            .par_chunks_mut(self.label_count)
+            .enumerate()
+            .for_each_init(Vec::new, |scratch, (row, out)| {
+                let (indices, values) = self.rows.row(row);
+                fits[folds[row]].margins(indices.iter().copied().zip(values.iter().copied()), scratch);
+                out.copy_from_slice(&scratch[..self.label_count]);
+            });
         Ok(margins)
     }
 
@@ -300,12 +365,21 @@ impl LabelledRows<'_> {
             CalibrationMethod::Auto => CalibrationMethod::Temperature,
             chosen => chosen,
         };
-        let per_label: Vec<usize> =
-            if self.label_count == 2 { vec![1] } else { (0..self.label_count).collect() };
+        let per_label: Vec<usize> = if self.label_count == 2 {
+            vec![1]
+        } else {
+            (0..self.label_count).collect()
+        };
         let weights: Vec<f64> = self.weights.iter().map(|&weight| f64::from(weight)).collect();
         let column = |label: usize| -> (Vec<f64>, Vec<bool>) {
-            let values = margins.chunks_exact(self.label_count).map(|row| f64::from(row[label])).collect();
-            (values, self.labels.iter().map(|&own| own as usize == label).collect())
+            let values = margins
+                .chunks_exact(self.label_count)
+                .map(|row| f64::from(row[label]))
+                .collect();
+            (
+                values,
+                self.labels.iter().map(|&own| own as usize == label).collect(),
+            )
         };
         match method {
             CalibrationMethod::Sigmoid => Calibration::Sigmoid {
@@ -326,9 +400,9 @@ impl LabelledRows<'_> {
                     })
                     .collect(),
             },
-            CalibrationMethod::Temperature | CalibrationMethod::Auto => {
-                Calibration::Temperature { beta: fit_temperature(margins, self.label_count, self.labels) }
-            }
+            CalibrationMethod::Temperature | CalibrationMethod::Auto => Calibration::Temperature {
+                beta: fit_temperature(margins, self.label_count, self.labels),
+            },
         }
     }
 }

@@ -74,20 +74,28 @@ impl Evaluation {
         let mut misclassified = Vec::new();
         let mut bins = [(0.0f64, 0usize, 0usize); ECE_BINS];
         let (mut correct, mut log_loss) = (0usize, 0.0f64);
-        let numbers: BTreeMap<&str, usize> = labels.iter().enumerate().map(|(n, l)| (l.as_str(), n)).collect();
-        for (row, (probabilities, &label)) in probabilities.chunks_exact(labels.len()).zip(truth).enumerate() {
+        let numbers: BTreeMap<&str, usize> =
+            labels.iter().enumerate().map(|(n, l)| (l.as_str(), n)).collect();
+        for (row, (probabilities, &label)) in probabilities.chunks_exact(labels.len()).zip(truth).enumerate()
+        {
             let best = argmax(probabilities);
             let probability = f64::from(probabilities[best]);
             let is_right = labels[best] == label;
             correct += usize::from(is_right);
-            let of_truth = numbers.get(label).map_or(0.0, |&number| f64::from(probabilities[number]));
+            let of_truth = numbers
+                .get(label)
+                .map_or(0.0, |&number| f64::from(probabilities[number]));
             log_loss -= of_truth.max(1e-15).ln();
             // Bins are open to the left, as is customary: (0, 1/15], (1/15, 2/15], ...
             let bin = ((probability * ECE_BINS as f64).ceil() as usize).clamp(1, ECE_BINS) - 1;
             bins[bin].0 += probability;
             bins[bin].1 += usize::from(is_right);
             bins[bin].2 += 1;
-            *confusion.entry(label.to_owned()).or_default().entry(labels[best].clone()).or_default() += 1;
+            *confusion
+                .entry(label.to_owned())
+                .or_default()
+                .entry(labels[best].clone())
+                .or_default() += 1;
             if !is_right {
                 misclassified.push(Misclassified {
                     row,
@@ -112,7 +120,11 @@ impl Evaluation {
             macro_precision: mean(|metrics| metrics.precision),
             macro_recall: mean(|metrics| metrics.recall),
             macro_f1: mean(|metrics| metrics.f1),
-            ece: bins.iter().map(|(sum, right, _)| (sum - *right as f64).abs()).sum::<f64>() / count,
+            ece: bins
+                .iter()
+                .map(|(sum, right, _)| (sum - *right as f64).abs())
+                .sum::<f64>()
+                / count,
             log_loss: log_loss / count,
             per_label,
             confusion,
@@ -122,12 +134,21 @@ impl Evaluation {
 }
 
 fn label_metrics(confusion: &BTreeMap<String, BTreeMap<String, usize>>) -> BTreeMap<String, LabelMetrics> {
-    let names: BTreeSet<&String> = confusion.keys().chain(confusion.values().flat_map(BTreeMap::keys)).collect();
+    let names: BTreeSet<&String> = confusion
+        .keys()
+        .chain(confusion.values().flat_map(BTreeMap::keys))
+        .collect();
     let mut predicted: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, count) in confusion.values().flatten() {
         *predicted.entry(name).or_default() += count;
     }
-    let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let ratio = |part: usize, whole: usize| {
+        if whole == 0 {
+            0.0
+        } else {
+            part as f64 / whole as f64
+        }
+    };
     names
         .into_iter()
         .map(|name| {
@@ -192,7 +213,11 @@ mod tests {
     fn a_small_case_worked_by_hand() {
         // true: 0 0 1 1, predicted: 0 1 1 1
         let probabilities = [0.9, 0.1, 0.4, 0.6, 0.2, 0.8, 0.3, 0.7];
-        let evaluation = Evaluation::new(&names(2), &probabilities, &["label0", "label0", "label1", "label1"]);
+        let evaluation = Evaluation::new(
+            &names(2),
+            &probabilities,
+            &["label0", "label0", "label1", "label1"],
+        );
         assert!((evaluation.accuracy - 0.75).abs() < 1e-12);
         assert!((evaluation.per_label["label0"].f1 - 2.0 / 3.0).abs() < 1e-12);
         assert!((evaluation.per_label["label1"].precision - 2.0 / 3.0).abs() < 1e-12);

@@ -13,7 +13,11 @@ impl SparseRows {
     pub fn with_capacity(rows: usize) -> Self {
         let mut starts = Vec::with_capacity(rows + 1);
         starts.push(0);
-        Self { starts, indices: Vec::new(), values: Vec::new() }
+        Self {
+            starts,
+            indices: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// Number of rows.
@@ -52,7 +56,8 @@ impl SparseRows {
     /// Appends the rows of another matrix with the same columns.
     pub fn append(&mut self, other: &Self) {
         let offset = self.indices.len();
-        self.starts.extend(other.starts.iter().skip(1).map(|start| start + offset));
+        self.starts
+            .extend(other.starts.iter().skip(1).map(|start| start + offset));
         self.indices.extend_from_slice(&other.indices);
         self.values.extend_from_slice(&other.values);
     }

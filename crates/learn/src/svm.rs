@@ -64,7 +64,12 @@ impl LabelWeights {
     /// All weights zero.
     pub fn zeroed(label_count: usize, feature_count: usize) -> Self {
         let stride = label_count.next_multiple_of(LANES);
-        Self { label_count, stride, weights: vec![0.0; feature_count * stride], bias: vec![0.0; stride] }
+        Self {
+            label_count,
+            stride,
+            weights: vec![0.0; feature_count * stride],
+            bias: vec![0.0; stride],
+        }
     }
 
     /// The weight of one feature for one label.
@@ -92,9 +97,19 @@ struct BlockFit {
 }
 
 /// Fits one label against the rest for every label; two labels are fitted as one problem with the second as positive.
-pub fn fit_svm(problem: &SvmProblem<'_>, settings: &SvmSettings, context: &FitContext<'_>) -> Result<LabelWeights, TrainError> {
-    let fitted_labels = if problem.label_count == 2 { 1 } else { problem.label_count };
-    let norms: Vec<f32> = (0..problem.rows.len()).map(|row| problem.rows.squared_norm(row) + 1.0).collect();
+pub fn fit_svm(
+    problem: &SvmProblem<'_>,
+    settings: &SvmSettings,
+    context: &FitContext<'_>,
+) -> Result<LabelWeights, TrainError> {
+    let fitted_labels = if problem.label_count == 2 {
+        1
+    } else {
+        problem.label_count
+    };
+    let norms: Vec<f32> = (0..problem.rows.len())
+        .map(|row| problem.rows.squared_norm(row) + 1.0)
+        .collect();
     let blocks: Vec<BlockFit> = (0..fitted_labels.div_ceil(LANES))
         .into_par_iter()
         .map(|block| {
@@ -117,7 +132,11 @@ pub fn fit_svm(problem: &SvmProblem<'_>, settings: &SvmSettings, context: &FitCo
 
 /// Two labels share one hyperplane: what lane 0 holds is the margin of the second label, the first has its negative.
 fn mirror_second_label(fit: &mut LabelWeights) {
-    for row in fit.weights.chunks_exact_mut(fit.stride).chain(std::iter::once(fit.bias.as_mut_slice())) {
+    for row in fit
+        .weights
+        .chunks_exact_mut(fit.stride)
+        .chain(std::iter::once(fit.bias.as_mut_slice()))
+    {
         row[1] = row[0];
         row[0] = -row[1];
     }
@@ -131,7 +150,10 @@ fn fit_block(
     norms: &[f32],
     first_label: usize,
 ) -> Result<BlockFit, TrainError> {
-    let mut fit = BlockFit { weights: vec![[0.0; LANES]; problem.feature_count], bias: [0.0; LANES] };
+    let mut fit = BlockFit {
+        weights: vec![[0.0; LANES]; problem.feature_count],
+        bias: [0.0; LANES],
+    };
     let mut duals: Vec<Lanes> = vec![[0.0; LANES]; problem.members.len()];
     let mut order: Vec<u32> = (0..problem.members.len() as u32).collect();
     let mut random = SplitMix(settings.seed ^ (first_label as u64) << 32);
@@ -198,7 +220,12 @@ fn lanes_of(
 
 /// One coordinate step for all labels of the block; returns the sum of the projected gradients' sizes.
 #[inline(always)]
-fn visit(fit: &mut BlockFit, dual: &mut Lanes, (indices, values): (&[u32], &[f32]), lanes: &ExampleLanes) -> f32 {
+fn visit(
+    fit: &mut BlockFit,
+    dual: &mut Lanes,
+    (indices, values): (&[u32], &[f32]),
+    lanes: &ExampleLanes,
+) -> f32 {
     let mut margin = fit.bias;
     for (&feature, &value) in indices.iter().zip(values) {
         let weights = &fit.weights[feature as usize];
@@ -211,7 +238,11 @@ fn visit(fit: &mut BlockFit, dual: &mut Lanes, (indices, values): (&[u32], &[f32
     for lane in 0..LANES {
         let gradient = lanes.sign[lane] * margin[lane] - 1.0 + lanes.diagonal[lane] * dual[lane];
         let moved = (dual[lane] - gradient * lanes.inverse[lane]).max(0.0);
-        let projected = if dual[lane] > 0.0 { gradient } else { gradient.min(0.0) };
+        let projected = if dual[lane] > 0.0 {
+            gradient
+        } else {
+            gradient.min(0.0)
+        };
         violation[lane] = projected.abs();
         step[lane] = (moved - dual[lane]) * lanes.sign[lane];
         dual[lane] = moved;
@@ -272,7 +303,12 @@ mod tests {
             label_weights: &[1.0; 3],
             members: &members,
         };
-        let settings = SvmSettings { c: 1.0, tolerance: 1e-6, max_epochs: 1_000, seed: 1 };
+        let settings = SvmSettings {
+            c: 1.0,
+            tolerance: 1e-6,
+            max_epochs: 1_000,
+            seed: 1,
+        };
         let fit = fit_svm(&problem, &settings, &FitContext::silent(1)).unwrap();
         let mut margins = Vec::new();
         for label in 0..3u32 {

@@ -17,7 +17,11 @@ pub struct TermTable {
 
 impl Default for TermTable {
     fn default() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), slots: vec![(0, EMPTY); 64] }
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            slots: vec![(0, EMPTY); 64],
+        }
     }
 }
 
@@ -29,7 +33,11 @@ impl TermTable {
 
     /// The term with this number.
     pub fn term(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] as usize };
+        let start = if number == 0 {
+            0
+        } else {
+            self.ends[number - 1] as usize
+        };
         &self.bytes[start..self.ends[number] as usize]
     }
 

@@ -36,7 +36,12 @@ impl TrainingSet {
 
     /// The distinct labels in order.
     pub fn distinct_labels(&self) -> Vec<String> {
-        self.labels.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        self.labels
+            .iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .cloned()
+            .collect()
     }
 }
 
@@ -52,21 +57,31 @@ pub struct FitContext<'a> {
 
 impl std::fmt::Debug for FitContext<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FitContext").field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("FitContext")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
 impl FitContext<'static> {
     /// Never cancelled, nobody told.
     pub fn silent(seed: u64) -> Self {
-        Self { seed, is_cancelled: &|| false, progress: &|_, _| {} }
+        Self {
+            seed,
+            is_cancelled: &|| false,
+            progress: &|_, _| {},
+        }
     }
 }
 
 impl FitContext<'_> {
     /// Ends the training when it was cancelled.
     pub fn check_cancelled(&self) -> Result<(), TrainError> {
-        if (self.is_cancelled)() { Err(TrainError::Cancelled) } else { Ok(()) }
+        if (self.is_cancelled)() {
+            Err(TrainError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -108,7 +123,12 @@ pub trait Trainer: Send + Sync {
     fn check(&self, settings: &serde_json::Value) -> Result<(), TrainError>;
 
     /// Trains on all cores of the current rayon pool; blocks, so never call it on an async thread.
-    fn fit(&self, set: &TrainingSet, settings: &serde_json::Value, context: &FitContext<'_>) -> Result<Fitted, TrainError>;
+    fn fit(
+        &self,
+        set: &TrainingSet,
+        settings: &serde_json::Value,
+        context: &FitContext<'_>,
+    ) -> Result<Fitted, TrainError>;
 }
 
 /// The trainer with this name.

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 
 use hone_learn::calibration::{Isotonic, Sigmoid, fit_temperature, softmax};
-use hone_learn::{
-    Analyser, Block, BlockSettings, FitContext, SvmProblem, SvmSettings, Vectoriser, fit_svm,
-};
+use hone_learn::{Analyser, Block, BlockSettings, FitContext, SvmProblem, SvmSettings, Vectoriser, fit_svm};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-4;
 
-#[expect(clippy::disallowed_methods, reason = "a test finds its reference numbers through the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test finds its reference numbers through the environment"
+)]
 fn numbers_folder() -> Option<PathBuf> {
     let folder = std::env::var("HONE_TEST_NUMBERS").map_or_else(
         |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/numbers")),
@@ -30,16 +31,28 @@ fn read(folder: &std::path::Path, name: &str) -> Value {
 
 fn case(id: &str) -> Option<Value> {
     let reference = read(&numbers_folder()?, "ml_reference.json");
-    let found = reference["cases"].as_array().unwrap().iter().find(|case| case["id"] == id);
+    let found = reference["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|case| case["id"] == id);
     Some(found.unwrap_or_else(|| panic!("no case {id}"))["expected"].clone())
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|number| number.as_f64().unwrap())
+        .collect()
 }
 
 fn assert_close(ours: f64, expected: f64, tolerance: f64, what: &str) {
-    assert!((ours - expected).abs() <= tolerance, "{what}: {ours} in place of {expected}");
+    assert!(
+        (ours - expected).abs() <= tolerance,
+        "{what}: {ours} in place of {expected}"
+    );
 }
 
 /// `f_i` and `y_i` of the sigmoid and isotonic cases, as their descriptions give them.
@@ -60,7 +73,9 @@ fn sigmoid_calibration_equals_scikit_learn() {
     assert_close(fitted.a, expected["A"].as_f64().unwrap(), 1e-6, "A");
     assert_close(fitted.b, expected["B"].as_f64().unwrap(), 1e-6, "B");
 
-    let Some(expected) = case("platt02_weighted") else { return };
+    let Some(expected) = case("platt02_weighted") else {
+        return;
+    };
     let weights: Vec<f64> = (0..60).map(|i| f64::from(1 + i % 3)).collect();
     let fitted = Sigmoid::fit(&margins, &positive, &weights);
     assert_close(fitted.a, expected["A"].as_f64().unwrap(), 1e-6, "weighted A");
@@ -70,7 +85,9 @@ fn sigmoid_calibration_equals_scikit_learn() {
 #[test]
 fn isotonic_calibration_equals_scikit_learn() {
     let (margins, positive) = margins_and_labels();
-    let Some(expected) = case("isotonic01") else { return };
+    let Some(expected) = case("isotonic01") else {
+        return;
+    };
     let fitted = Isotonic::fit(&margins, &positive, &[1.0; 60]);
     assert_eq!(fitted.x.len(), floats(&expected["x"]).len());
     for (ours, expected) in fitted.x.iter().zip(floats(&expected["x"])) {
@@ -83,14 +100,22 @@ fn isotonic_calibration_equals_scikit_learn() {
 
 #[test]
 fn temperature_equals_the_reference() {
-    let Some(expected) = case("temperature01") else { return };
+    let Some(expected) = case("temperature01") else {
+        return;
+    };
     let margins: Vec<f32> = (0..80u16)
         .flat_map(|i| (0..3u16).map(move |k| f32::from((i * (7 + 3 * k)) % 17) / 4.0))
         .collect();
     let labels: Vec<u32> = margins
         .chunks_exact(3)
         .zip(0u32..)
-        .map(|(row, i)| if i % 4 == 0 { (i / 4) % 3 } else { hone_learn::metrics::argmax(row) as u32 })
+        .map(|(row, i)| {
+            if i % 4 == 0 {
+                (i / 4) % 3
+            } else {
+                hone_learn::metrics::argmax(row) as u32
+            }
+        })
         .collect();
     let beta = fit_temperature(&margins, 3, &labels);
     assert_close(beta, expected["beta"].as_f64().unwrap(), 1e-6, "beta");
@@ -114,9 +139,19 @@ fn golden() -> Option<Golden> {
     let folder = numbers_folder()?.join("golden");
     let data = read(&folder, "data.json");
     let strings = |key: &str| -> Vec<String> {
-        data["train"].as_array().unwrap().iter().map(|row| row[key].as_str().unwrap().to_owned()).collect()
+        data["train"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row[key].as_str().unwrap().to_owned())
+            .collect()
     };
-    Some(Golden { golden: read(&folder, "golden.json"), texts: strings("text"), labels: strings("label"), folder })
+    Some(Golden {
+        golden: read(&folder, "golden.json"),
+        texts: strings("text"),
+        labels: strings("label"),
+        folder,
+    })
 }
 
 fn documented_block() -> BlockSettings {
@@ -131,8 +166,12 @@ fn documented_block() -> BlockSettings {
 }
 
 fn golden_vectoriser(golden: &Golden) -> (Vec<String>, Vectoriser) {
-    let vocabulary: Vec<String> =
-        golden.golden["vocab"].as_array().unwrap().iter().map(|term| term.as_str().unwrap().to_owned()).collect();
+    let vocabulary: Vec<String> = golden.golden["vocab"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|term| term.as_str().unwrap().to_owned())
+        .collect();
     let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
     let block = Block::fit_with_vocabulary(documented_block(), &vocabulary, &texts);
     (vocabulary, Vectoriser::from_blocks(vec![block]))
@@ -147,34 +186,53 @@ fn the_golden_vocabulary_is_ours_up_to_ties() {
     let theirs: std::collections::BTreeSet<&str> = theirs.iter().map(String::as_str).collect();
     let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
     let fitted = Vectoriser::fit(&[documented_block()], &texts);
-    let ours: std::collections::BTreeSet<&str> =
-        fitted.blocks()[0].terms().map(|term| std::str::from_utf8(term).unwrap()).collect();
+    let ours: std::collections::BTreeSet<&str> = fitted.blocks()[0]
+        .terms()
+        .map(|term| std::str::from_utf8(term).unwrap())
+        .collect();
     assert_eq!(ours.len(), theirs.len());
     let mut counts: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     for text in &golden.texts {
         let mut words = hone_text::WordBuffer::default();
         words.fill(text);
-        hone_text::for_each_word_ngram(&words, 1, 3, |ngram| *counts.entry(ngram.to_owned()).or_default() += 1);
+        hone_text::for_each_word_ngram(&words, 1, 3, |ngram| {
+            *counts.entry(ngram.to_owned()).or_default() += 1
+        });
     }
     for term in ours.symmetric_difference(&theirs) {
         assert_eq!(counts.get(*term), Some(&1), "{term:?} is no tie");
     }
-    assert!(counts.iter().filter(|(_, count)| **count > 1).all(|(term, _)| ours.contains(term.as_str())));
+    assert!(
+        counts
+            .iter()
+            .filter(|(_, count)| **count > 1)
+            .all(|(term, _)| ours.contains(term.as_str()))
+    );
 }
 
 #[test]
 fn golden_idf_and_rows_equal_scikit_learn() {
     let Some(golden) = golden() else { return };
     let (vocabulary, vectoriser) = golden_vectoriser(&golden);
-    let ours: Vec<&str> = vectoriser.blocks()[0].terms().map(|term| std::str::from_utf8(term).unwrap()).collect();
+    let ours: Vec<&str> = vectoriser.blocks()[0]
+        .terms()
+        .map(|term| std::str::from_utf8(term).unwrap())
+        .collect();
     assert_eq!(ours, vocabulary, "feature numbers");
-    for (ours, expected) in vectoriser.blocks()[0].idf().iter().zip(floats(&golden.golden["idf"])) {
+    for (ours, expected) in vectoriser.blocks()[0]
+        .idf()
+        .iter()
+        .zip(floats(&golden.golden["idf"]))
+    {
         assert_close(f64::from(*ours), expected, TOLERANCE, "idf");
     }
     for row in golden.golden["first_rows"].as_array().unwrap() {
         let rows = vectoriser.transform(&[row["text"].as_str().unwrap()]);
         let (indices, values) = rows.row(0);
-        let expected: Vec<u32> = floats(&row["idx"]).into_iter().map(|index| index as u32).collect();
+        let expected: Vec<u32> = floats(&row["idx"])
+            .into_iter()
+            .map(|index| index as u32)
+            .collect();
         let mut pairs: Vec<(u32, f64)> = expected.into_iter().zip(floats(&row["val"])).collect();
         pairs.sort_by_key(|pair| pair.0);
         assert_eq!(indices, pairs.iter().map(|pair| pair.0).collect::<Vec<_>>());
@@ -190,21 +248,30 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
     let (vocabulary, vectoriser) = golden_vectoriser(&golden);
     let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
     let rows = vectoriser.transform(&texts);
-    let classes: Vec<&str> =
-        golden.golden["classes"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let classes: Vec<&str> = golden.golden["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
     let labels: Vec<u32> = golden
         .labels
         .iter()
         .map(|label| classes.iter().position(|class| class == label).unwrap() as u32)
         .collect();
-    let weights: Vec<f32> = (0..labels.len()).map(|index| if index % 4 == 0 { 2.0 } else { 1.0 }).collect();
+    let weights: Vec<f32> = (0..labels.len())
+        .map(|index| if index % 4 == 0 { 2.0 } else { 1.0 })
+        .collect();
     let members: Vec<u32> = (0..labels.len() as u32).collect();
     let mut sums = vec![0.0f32; classes.len()];
     for (&label, &weight) in labels.iter().zip(&weights) {
         sums[label as usize] += weight;
     }
     let total: f32 = sums.iter().sum();
-    let label_weights: Vec<f32> = sums.iter().map(|sum| total / (classes.len() as f32 * sum)).collect();
+    let label_weights: Vec<f32> = sums
+        .iter()
+        .map(|sum| total / (classes.len() as f32 * sum))
+        .collect();
     let problem = SvmProblem {
         rows: &rows,
         feature_count: vocabulary.len(),
@@ -214,7 +281,12 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
         label_weights: &label_weights,
         members: &members,
     };
-    let settings = SvmSettings { c: 1.0, tolerance: 1e-8, max_epochs: 3_000, seed: 7 };
+    let settings = SvmSettings {
+        c: 1.0,
+        tolerance: 1e-8,
+        max_epochs: 3_000,
+        seed: 7,
+    };
     let fit = fit_svm(&problem, &settings, &FitContext::silent(7)).unwrap();
 
     let file = std::fs::File::open(golden.folder.join("coef.npz")).unwrap();
@@ -225,13 +297,19 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
     let mut largest = 0.0f64;
     for label in 0..classes.len() {
         for feature in 0..vocabulary.len() {
-            let position =
-                if by_feature { feature * classes.len() + label } else { label * vocabulary.len() + feature };
+            let position = if by_feature {
+                feature * classes.len() + label
+            } else {
+                label * vocabulary.len() + feature
+            };
             let difference = f64::from(fit.weight(label, feature)) - expected[position];
             largest = largest.max(difference.abs());
         }
     }
-    assert!(largest <= TOLERANCE, "largest difference of a coefficient: {largest:e}");
+    assert!(
+        largest <= TOLERANCE,
+        "largest difference of a coefficient: {largest:e}"
+    );
     for (ours, expected) in fit.bias.iter().zip(floats(&golden.golden["one_svc_intercept"])) {
         assert_close(f64::from(*ours), expected, TOLERANCE, "intercept");
     }

@@ -20,7 +20,9 @@ impl ArtifactStore {
     pub fn in_folder(folder: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| StorageError::Unwritable(format!("{}: {error}", folder.display())))?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(StorageError::ArtifactStore)?.with_fsync(true);
+        let store = LocalFileSystem::new_with_prefix(folder)
+            .map_err(StorageError::ArtifactStore)?
+            .with_fsync(true);
         Ok(Self(Arc::new(store)))
     }
 
@@ -28,7 +30,10 @@ impl ArtifactStore {
     pub async fn put(&self, bytes: impl Into<Bytes>) -> Result<String, StorageError> {
         let bytes = bytes.into();
         let hash = hash_of(&bytes);
-        self.0.put(&location(&hash), PutPayload::from_bytes(bytes)).await.map_err(unwritable)?;
+        self.0
+            .put(&location(&hash), PutPayload::from_bytes(bytes))
+            .await
+            .map_err(unwritable)?;
         Ok(hash)
     }
 
@@ -38,7 +43,10 @@ impl ArtifactStore {
         let bytes = match found {
             Ok(found) => found.bytes().await.map_err(StorageError::ArtifactStore)?,
             Err(object_store::Error::NotFound { .. }) => {
-                return Err(StorageError::Missing { noun: "artifact", id: hash.to_owned() });
+                return Err(StorageError::Missing {
+                    noun: "artifact",
+                    id: hash.to_owned(),
+                });
             }
             Err(error) => return Err(StorageError::ArtifactStore(error)),
         };
@@ -46,7 +54,10 @@ impl ArtifactStore {
         if actual == hash {
             Ok(bytes)
         } else {
-            Err(StorageError::DamagedArtifact { hash: hash.to_owned(), actual })
+            Err(StorageError::DamagedArtifact {
+                hash: hash.to_owned(),
+                actual,
+            })
         }
     }
 }

@@ -55,10 +55,16 @@ impl TryFrom<Vec<u8>> for StoredText {
             }
             Some(&ZSTD) => zstd::bulk::decompress(&stored[1..], MAX_UNPACKED)
                 .map_err(|error| UnreadableText(format!("damaged compression: {error}")))?,
-            Some(tag) => return Err(UnreadableText(format!("format {tag} is not known to this version of hone"))),
+            Some(tag) => {
+                return Err(UnreadableText(format!(
+                    "format {tag} is not known to this version of hone"
+                )));
+            }
             None => return Err(UnreadableText("it is empty".to_owned())),
         };
-        String::from_utf8(bytes).map(Self).map_err(|_| UnreadableText("it is no UTF-8".to_owned()))
+        String::from_utf8(bytes)
+            .map(Self)
+            .map_err(|_| UnreadableText("it is no UTF-8".to_owned()))
     }
 }
 
@@ -70,7 +76,10 @@ impl TryFrom<Option<Vec<u8>>> for OptionalText {
     type Error = UnreadableText;
 
     fn try_from(stored: Option<Vec<u8>>) -> Result<Self, Self::Error> {
-        stored.map(StoredText::try_from).transpose().map(|text| Self(text.map(|text| text.0)))
+        stored
+            .map(StoredText::try_from)
+            .transpose()
+            .map(|text| Self(text.map(|text| text.0)))
     }
 }
 
@@ -89,7 +98,12 @@ mod tests {
 
     #[test]
     fn unknown_formats_are_refused() {
-        assert!(StoredText::try_from(vec![9, 1, 2]).unwrap_err().to_string().contains("format 9"));
+        assert!(
+            StoredText::try_from(vec![9, 1, 2])
+                .unwrap_err()
+                .to_string()
+                .contains("format 9")
+        );
         assert!(StoredText::try_from(vec![]).is_err());
     }
 }

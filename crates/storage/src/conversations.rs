@@ -15,7 +15,7 @@ statements! {
     FIND = "SELECT id, project_id, external_id, turns, started_at_us, last_at_us \
             FROM conversations WHERE project_id = $1 AND id = $2";
     LIST = "SELECT id, project_id, external_id, turns, started_at_us, last_at_us FROM conversations \
-            WHERE project_id = $1 AND ($2 IS NULL OR last_at_us < $2 OR (last_at_us = $2 AND id < $3)) \
+            WHERE project_id = $1 AND (last_at_us < $2 OR (last_at_us = $2 AND id < $3) OR $2 IS NULL) \
             ORDER BY last_at_us DESC, id DESC LIMIT $4";
     UPSERT_SUBJECT = "INSERT INTO subjects (id, project_id, first_seen_us) VALUES ($1, $2, $3) \
                       ON CONFLICT (id) DO NOTHING";
@@ -56,7 +56,11 @@ pub async fn add_turns(
 }
 
 /// The conversation with this id.
-pub async fn find(conn: &mut Conn, project: ProjectId, id: ConversationId) -> Result<Option<Conversation>, StorageError> {
+pub async fn find(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: ConversationId,
+) -> Result<Option<Conversation>, StorageError> {
     Ok(rows!(fetch_optional, conn, Conversation, FIND, project.0, id.0)?)
 }
 
@@ -68,7 +72,16 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Conversation>, StorageError> {
     let (before_us, before_id) = before.unzip();
-    Ok(rows!(fetch_all, conn, Conversation, LIST, project.0, before_us, before_id, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Conversation,
+        LIST,
+        project.0,
+        before_us,
+        before_id,
+        limit
+    )?)
 }
 
 /// Notes who a subject is, apart from all content.
@@ -83,6 +96,15 @@ pub async fn upsert_subject(
     let user_id = StoredText::encode(&identity.user_id);
     let ip_address = StoredText::encode_option(identity.ip_address.as_deref());
     let user_agent = StoredText::encode_option(identity.user_agent.as_deref());
-    execute!(conn, UPSERT_IDENTITY, id.0, project.0, user_id, ip_address, user_agent, now_us)?;
+    execute!(
+        conn,
+        UPSERT_IDENTITY,
+        id.0,
+        project.0,
+        user_id,
+        ip_address,
+        user_agent,
+        now_us
+    )?;
     Ok(())
 }

@@ -13,7 +13,7 @@ statements! {
     FIND_BY_HASH = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
                     FROM datasets WHERE task_id = $1 AND content_hash = $2";
     LIST = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
-            FROM datasets WHERE project_id = $1 AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) \
+            FROM datasets WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) \
             ORDER BY id DESC LIMIT $4";
 }
 
@@ -41,15 +41,44 @@ pub struct Dataset {
 
 /// Adds a dataset; gives the one that is stored, which is an earlier one when its contents are the same.
 pub async fn insert(conn: &mut Conn, dataset: &Dataset) -> Result<Dataset, StorageError> {
-    let Dataset { id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us } = dataset;
+    let Dataset {
+        id,
+        project_id,
+        task_id,
+        content_hash,
+        size_bytes,
+        example_count,
+        statistics,
+        created_at_us,
+    } = dataset;
     execute!(
-        conn, INSERT, id, project_id, task_id, content_hash, size_bytes, example_count, Json(statistics), created_at_us
+        conn,
+        INSERT,
+        id,
+        project_id,
+        task_id,
+        content_hash,
+        size_bytes,
+        example_count,
+        Json(statistics),
+        created_at_us
     )?;
-    Ok(rows!(fetch_one, conn, Dataset, FIND_BY_HASH, task_id, content_hash)?)
+    Ok(rows!(
+        fetch_one,
+        conn,
+        Dataset,
+        FIND_BY_HASH,
+        task_id,
+        content_hash
+    )?)
 }
 
 /// The dataset with this id.
-pub async fn find(conn: &mut Conn, project: ProjectId, id: DatasetId) -> Result<Option<Dataset>, StorageError> {
+pub async fn find(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: DatasetId,
+) -> Result<Option<Dataset>, StorageError> {
     Ok(rows!(fetch_optional, conn, Dataset, FIND, project.0, id.0)?)
 }
 
@@ -61,5 +90,14 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Dataset>, StorageError> {
-    Ok(rows!(fetch_all, conn, Dataset, LIST, project.0, task.map(|task| task.0), before, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Dataset,
+        LIST,
+        project.0,
+        task.map(|task| task.0),
+        before,
+        limit
+    )?)
 }

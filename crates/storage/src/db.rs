@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 use crate::StorageError;
@@ -68,10 +70,16 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StorageError> {
-        let refuse = |problem: String| StorageError::Open { url: path.display().to_string(), problem };
+        let refuse = |problem: String| StorageError::Open {
+            url: path.display().to_string(),
+            problem,
+        };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| refuse(format!("the folder cannot be made ({error}); choose another with --data")))?;
+            std::fs::create_dir_all(folder).map_err(|error| {
+                refuse(format!(
+                    "the folder cannot be made ({error}); choose another with --data"
+                ))
+            })?;
         }
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -100,7 +108,10 @@ impl Db {
 
     async fn open_postgres(url: &str) -> Result<Self, StorageError> {
         let shown = url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned();
-        let refuse = |problem: String| StorageError::Open { url: shown.clone(), problem };
+        let refuse = |problem: String| StorageError::Open {
+            url: shown.clone(),
+            problem,
+        };
         let options = PgConnectOptions::from_str(url).map_err(|error| refuse(error.to_string()))?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)

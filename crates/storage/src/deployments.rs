@@ -12,7 +12,7 @@ statements! {
              ON CONFLICT (task_id) DO UPDATE SET model_version_id = excluded.model_version_id, \
              deployment_id = excluded.deployment_id, epoch = serving.epoch + 1";
     LIST = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
-            FROM deployments WHERE project_id = $1 AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) \
+            FROM deployments WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) \
             ORDER BY id DESC LIMIT $4";
     FIND = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
             FROM deployments WHERE project_id = $1 AND id = $2";
@@ -57,10 +57,26 @@ pub struct Serving {
 
 /// Makes a version serve its task and keeps the decision.
 pub async fn insert(conn: &mut Conn, deployment: &Deployment) -> Result<(), StorageError> {
-    let Deployment { id, project_id, task_id, model_version_id, previous_version_id, reason, .. } = deployment;
+    let Deployment {
+        id,
+        project_id,
+        task_id,
+        model_version_id,
+        previous_version_id,
+        reason,
+        ..
+    } = deployment;
     let kind = deployment.kind.as_str();
     execute!(
-        conn, INSERT, id, project_id, task_id, model_version_id, previous_version_id, kind, reason,
+        conn,
+        INSERT,
+        id,
+        project_id,
+        task_id,
+        model_version_id,
+        previous_version_id,
+        kind,
+        reason,
         deployment.created_at_us
     )?;
     execute!(conn, SERVE, task_id, project_id, model_version_id, id)?;
@@ -75,11 +91,24 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Deployment>, StorageError> {
-    Ok(rows!(fetch_all, conn, Deployment, LIST, project.0, task.map(|task| task.0), before, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Deployment,
+        LIST,
+        project.0,
+        task.map(|task| task.0),
+        before,
+        limit
+    )?)
 }
 
 /// The deployment with this id.
-pub async fn find(conn: &mut Conn, project: ProjectId, id: DeploymentId) -> Result<Option<Deployment>, StorageError> {
+pub async fn find(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: DeploymentId,
+) -> Result<Option<Deployment>, StorageError> {
     Ok(rows!(fetch_optional, conn, Deployment, FIND, project.0, id.0)?)
 }
 

@@ -84,7 +84,13 @@ pub(crate) async fn insert_interactions(
                 for row in chunk {
                     query = bind_interaction!(query, row);
                 }
-                new.extend(query.fetch_all(&mut *connection).await?.into_iter().map(|(id,)| id));
+                new.extend(
+                    query
+                        .fetch_all(&mut *connection)
+                        .await?
+                        .into_iter()
+                        .map(|(id,)| id),
+                );
             }
             for row in rest {
                 let query = bind_interaction!(sqlx::query::<Sqlite>(INSERT_ONE_SQL), row);
@@ -128,7 +134,12 @@ pub(crate) async fn insert_interactions(
                 .bind(column!(row => row.content_hash.clone()))
                 .bind(column!(row => row.occurred_at_us))
                 .bind(column!(row => row.created_at_us));
-            Ok(query.fetch_all(connection).await?.into_iter().map(|(id,)| id).collect())
+            Ok(query
+                .fetch_all(connection)
+                .await?
+                .into_iter()
+                .map(|(id,)| id)
+                .collect())
         }
     }
 }

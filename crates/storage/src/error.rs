@@ -32,7 +32,9 @@ pub enum StorageError {
     #[error("the artifact store failed: {0}")]
     ArtifactStore(object_store::Error),
     /// An artifact is not what its name says.
-    #[error("artifact {hash} is damaged: its contents hash to {actual}; restore it from a backup, or train again")]
+    #[error(
+        "artifact {hash} is damaged: its contents hash to {actual}; restore it from a backup, or train again"
+    )]
     DamagedArtifact {
         /// The hash it is named by.
         hash: String,
@@ -45,10 +47,15 @@ impl StorageError {
     /// Whether the same call may succeed later: the database is locked, restarting or out of reach.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => true,
+            Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed) => {
+                true
+            }
             Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 // SQLite busy and locked; PostgreSQL serialization failure, deadlock, shutdown, connection loss.
-                matches!(&*code, "5" | "6" | "261" | "517" | "40001" | "40P01" | "57P01" | "57P03" | "08006" | "08001")
+                matches!(
+                    &*code,
+                    "5" | "6" | "261" | "517" | "40001" | "40P01" | "57P01" | "57P03" | "08006" | "08001"
+                )
             }),
             _ => false,
         }
@@ -60,7 +67,10 @@ impl StorageError {
             Self::Unwritable(_) => true,
             Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 // SQLite: full, read-only and its extended codes, I/O errors on write and sync; PostgreSQL: disk full.
-                matches!(&*code, "13" | "8" | "264" | "520" | "776" | "1032" | "1288" | "1544" | "778" | "1034" | "53100")
+                matches!(
+                    &*code,
+                    "13" | "8" | "264" | "520" | "776" | "1032" | "1288" | "1544" | "778" | "1034" | "53100"
+                )
             }),
             _ => false,
         }

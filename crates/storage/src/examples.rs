@@ -21,9 +21,9 @@ statements! {
     FIND = concat!("SELECT ", columns!(), " FROM examples WHERE project_id = $1 AND id = $2");
     FIND_BY_INTERACTION = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND interaction_id = $2");
     FIND_USABLE_BY_HASH = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND input_hash = $2 \
-            AND status IN ('approved', 'used') ORDER BY id LIMIT 1");
-    LIST = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND ($2 IS NULL OR id < $2) \
-            AND ($3 IS NULL OR status = $3) AND ($4 IS NULL OR label = $4) ORDER BY id DESC LIMIT $5");
+            AND status IN ('approved', 'used') LIMIT 1");
+    LIST = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND (id < $2 OR $2 IS NULL) \
+            AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) ORDER BY id DESC LIMIT $5");
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
@@ -84,7 +84,17 @@ impl Example {
 
 /// Adds an example, or replaces what curation may change of the one with its id.
 pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageError> {
-    let Example { id, project_id, task_id, interaction_id, conversation_id, label, input_hash, weight, .. } = example;
+    let Example {
+        id,
+        project_id,
+        task_id,
+        interaction_id,
+        conversation_id,
+        label,
+        input_hash,
+        weight,
+        ..
+    } = example;
     execute!(
         conn,
         UPSERT,
@@ -110,7 +120,11 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
 }
 
 /// The example with this id.
-pub async fn find(conn: &mut Conn, project: ProjectId, id: ExampleId) -> Result<Option<Example>, StorageError> {
+pub async fn find(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: ExampleId,
+) -> Result<Option<Example>, StorageError> {
     Ok(rows!(fetch_optional, conn, Example, FIND, project.0, id.0)?)
 }
 
@@ -120,12 +134,30 @@ pub async fn find_by_interaction(
     task: TaskId,
     interaction: InteractionId,
 ) -> Result<Option<Example>, StorageError> {
-    Ok(rows!(fetch_optional, conn, Example, FIND_BY_INTERACTION, task.0, interaction.0)?)
+    Ok(rows!(
+        fetch_optional,
+        conn,
+        Example,
+        FIND_BY_INTERACTION,
+        task.0,
+        interaction.0
+    )?)
 }
 
 /// The usable example whose normalised input has this hash.
-pub async fn find_usable_by_hash(conn: &mut Conn, task: TaskId, hash: &[u8]) -> Result<Option<Example>, StorageError> {
-    Ok(rows!(fetch_optional, conn, Example, FIND_USABLE_BY_HASH, task.0, hash)?)
+pub async fn find_usable_by_hash(
+    conn: &mut Conn,
+    task: TaskId,
+    hash: &[u8],
+) -> Result<Option<Example>, StorageError> {
+    Ok(rows!(
+        fetch_optional,
+        conn,
+        Example,
+        FIND_USABLE_BY_HASH,
+        task.0,
+        hash
+    )?)
 }
 
 /// Examples of a task with a smaller id than `before`, latest first.
@@ -138,12 +170,27 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Example>, StorageError> {
     let status = status.map(ExampleStatus::as_str);
-    Ok(rows!(fetch_all, conn, Example, LIST, task.0, before, status, label, limit)?)
+    Ok(rows!(
+        fetch_all, conn, Example, LIST, task.0, before, status, label, limit
+    )?)
 }
 
 /// Usable examples with a larger id than `after`, in order.
-pub async fn list_usable(conn: &mut Conn, task: TaskId, after: Uuid, limit: i64) -> Result<Vec<Example>, StorageError> {
-    Ok(rows!(fetch_all, conn, Example, LIST_USABLE, task.0, after, limit)?)
+pub async fn list_usable(
+    conn: &mut Conn,
+    task: TaskId,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Example>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Example,
+        LIST_USABLE,
+        task.0,
+        after,
+        limit
+    )?)
 }
 
 /// Marks an example as part of a dataset, in this part of it from now on.
@@ -158,6 +205,15 @@ pub async fn count_by_status(conn: &mut Conn, task: TaskId) -> Result<Vec<(Strin
 }
 
 /// How many usable examples a task has, by label.
-pub async fn count_by_label(conn: &mut Conn, task: TaskId) -> Result<Vec<(Option<String>, i64)>, StorageError> {
-    Ok(rows!(fetch_all, conn, (Option<String>, i64), COUNT_BY_LABEL, task.0)?)
+pub async fn count_by_label(
+    conn: &mut Conn,
+    task: TaskId,
+) -> Result<Vec<(Option<String>, i64)>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        (Option<String>, i64),
+        COUNT_BY_LABEL,
+        task.0
+    )?)
 }

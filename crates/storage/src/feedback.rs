@@ -15,19 +15,19 @@ macro_rules! columns {
 
 statements! {
     INSERT = concat!("INSERT INTO feedback (", columns!(), ") SELECT $1, $2, i.task_id, $3, $4, $5, $6, $7, $8, \
-            i.label, CASE WHEN $8 IS NULL OR i.label IS NULL THEN NULL ELSE i.label <> $8 END, $9, $10, $11, $12, $13, $14 \
+            i.label, CASE WHEN i.label <> $8 THEN TRUE WHEN i.label = $8 THEN FALSE END, $9, $10, $11, $12, $13, $14 \
             FROM (SELECT 1 AS one) AS o LEFT JOIN interactions AS i ON i.project_id = $2 AND i.id = $3 WHERE o.one = 1 \
             ON CONFLICT (project_id, id) DO NOTHING RETURNING task_id, is_mismatch");
     CONTENT_HASH = "SELECT content_hash FROM feedback WHERE project_id = $1 AND id = $2";
     LIST_OF_INTERACTION = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND interaction_id = $2 \
             ORDER BY created_at_us, id");
-    LIST = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND ($2 IS NULL OR task_id = $2) \
-            AND ($3 IS NULL OR kind = $3) AND ($4 IS NULL OR id < $4) ORDER BY id DESC LIMIT $5");
+    LIST = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
+            AND (kind = $3 OR $3 IS NULL) AND (id < $4 OR $4 IS NULL) ORDER BY id DESC LIMIT $5");
     LIST_EARLY = "SELECT f.id, f.interaction_id, i.task_id, i.label FROM feedback AS f JOIN interactions AS i \
                   ON i.project_id = f.project_id AND i.id = f.interaction_id \
                   WHERE f.project_id = $1 AND f.task_id IS NULL AND f.interaction_id IS NOT NULL LIMIT 1000";
     JOIN_EARLY = concat!("UPDATE feedback SET task_id = $3, detected_label = $4, \
-                  is_mismatch = CASE WHEN label IS NULL OR CAST($4 AS TEXT) IS NULL THEN NULL ELSE label <> $4 END \
+                  is_mismatch = CASE WHEN label <> $4 THEN TRUE WHEN label = $4 THEN FALSE END \
                   WHERE project_id = $1 AND id = $2 AND task_id IS NULL RETURNING ", columns!());
 }
 
@@ -87,7 +87,17 @@ pub struct FeedbackOutcome {
 
 /// Adds one piece and joins it to its interaction, when that is there.
 pub async fn insert(conn: &mut Conn, feedback: &Feedback) -> Result<FeedbackOutcome, StorageError> {
-    let Feedback { id, project_id, interaction_id, conversation_id, value, name, label, content_hash, .. } = feedback;
+    let Feedback {
+        id,
+        project_id,
+        interaction_id,
+        conversation_id,
+        value,
+        name,
+        label,
+        content_hash,
+        ..
+    } = feedback;
     let text = StoredText::encode_option(feedback.text.0.as_deref());
     let preference = StoredText::encode_option(feedback.preference.0.as_deref());
     let inserted: Option<(Option<Uuid>, Option<bool>)> = rows!(
@@ -111,11 +121,24 @@ pub async fn insert(conn: &mut Conn, feedback: &Feedback) -> Result<FeedbackOutc
         feedback.created_at_us
     )?;
     if let Some((task, is_mismatch)) = inserted {
-        return Ok(FeedbackOutcome { inserted: Inserted::New, task: task.map(TaskId), is_mismatch });
+        return Ok(FeedbackOutcome {
+            inserted: Inserted::New,
+            task: task.map(TaskId),
+            is_mismatch,
+        });
     }
-    let (stored,): (Option<Vec<u8>>,) = rows!(fetch_one, conn, (Option<Vec<u8>>,), CONTENT_HASH, project_id, id)?;
-    let inserted = if stored == feedback.content_hash { Inserted::Duplicate } else { Inserted::Conflict };
-    Ok(FeedbackOutcome { inserted, task: None, is_mismatch: None })
+    let (stored,): (Option<Vec<u8>>,) =
+        rows!(fetch_one, conn, (Option<Vec<u8>>,), CONTENT_HASH, project_id, id)?;
+    let inserted = if stored == feedback.content_hash {
+        Inserted::Duplicate
+    } else {
+        Inserted::Conflict
+    };
+    Ok(FeedbackOutcome {
+        inserted,
+        task: None,
+        is_mismatch: None,
+    })
 }
 
 /// All feedback on one interaction, oldest first.
@@ -124,7 +147,14 @@ pub async fn list_of_interaction(
     project: ProjectId,
     interaction: InteractionId,
 ) -> Result<Vec<Feedback>, StorageError> {
-    Ok(rows!(fetch_all, conn, Feedback, LIST_OF_INTERACTION, project.0, interaction.0)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Feedback,
+        LIST_OF_INTERACTION,
+        project.0,
+        interaction.0
+    )?)
 }
 
 /// Feedback with a smaller id than `before`, latest first.
@@ -137,15 +167,32 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Feedback>, StorageError> {
     let (task, kind) = (task.map(|task| task.0), kind.map(FeedbackKind::as_str));
-    Ok(rows!(fetch_all, conn, Feedback, LIST, project.0, task, kind, before, limit)?)
+    Ok(rows!(
+        fetch_all, conn, Feedback, LIST, project.0, task, kind, before, limit
+    )?)
 }
 
 /// Joins feedback that came before its interaction to interactions that have come since; gives what was joined.
 pub async fn join_early(conn: &mut Conn, project: ProjectId) -> Result<Vec<Feedback>, StorageError> {
-    let early = rows!(fetch_all, conn, (Uuid, Uuid, Uuid, Option<String>), LIST_EARLY, project.0)?;
+    let early = rows!(
+        fetch_all,
+        conn,
+        (Uuid, Uuid, Uuid, Option<String>),
+        LIST_EARLY,
+        project.0
+    )?;
     let mut joined = Vec::new();
     for (id, _, task, label) in early {
-        joined.extend(rows!(fetch_optional, conn, Feedback, JOIN_EARLY, project.0, id, task, label.clone())?);
+        joined.extend(rows!(
+            fetch_optional,
+            conn,
+            Feedback,
+            JOIN_EARLY,
+            project.0,
+            id,
+            task,
+            label.clone()
+        )?);
     }
     Ok(joined)
 }

@@ -19,12 +19,12 @@ pub(crate) use columns;
 statements! {
     FIND = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 AND id = $2");
     LIST = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 \
-            AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) AND ($4 IS NULL OR label = $4) \
-            AND ($5 IS NULL OR status = $5) AND ($6 IS NULL OR conversation_id = $6) \
-            AND ($7 IS NULL OR confidence < $7) ORDER BY id DESC LIMIT $8");
+            AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) \
+            AND (status = $5 OR $5 IS NULL) AND (conversation_id = $6 OR $6 IS NULL) \
+            AND (confidence < $7 OR $7 IS NULL) ORDER BY id DESC LIMIT $8");
     LIST_OF_TASK = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 \
-            AND ($2 IS NULL OR id < $2) AND ($3 IS NULL OR label = $3) AND ($4 IS NULL OR status = $4) \
-            AND ($5 IS NULL OR confidence < $5) ORDER BY id DESC LIMIT $6");
+            AND (id < $2 OR $2 IS NULL) AND (label = $3 OR $3 IS NULL) AND (status = $4 OR $4 IS NULL) \
+            AND (confidence < $5 OR $5 IS NULL) ORDER BY id DESC LIMIT $6");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
             AND project_id = $2 ORDER BY turn, id LIMIT $3");
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
@@ -98,7 +98,10 @@ pub struct Interaction {
 }
 
 /// Adds many at once; says of each whether it was new.
-pub async fn insert_many(conn: &mut Conn, interactions: &[Interaction]) -> Result<Vec<Inserted>, StorageError> {
+pub async fn insert_many(
+    conn: &mut Conn,
+    interactions: &[Interaction],
+) -> Result<Vec<Inserted>, StorageError> {
     let new = dialect::insert_interactions(conn, interactions).await?;
     let mut outcomes = Vec::with_capacity(interactions.len());
     let mut seen = rustc_hash::FxHashSet::default();
@@ -109,15 +112,24 @@ pub async fn insert_many(conn: &mut Conn, interactions: &[Interaction]) -> Resul
             continue;
         }
         let (project, id) = (interaction.project_id, interaction.id);
-        let (stored,): (Option<Vec<u8>>,) = rows!(fetch_one, conn, (Option<Vec<u8>>,), CONTENT_HASH, project, id)?;
+        let (stored,): (Option<Vec<u8>>,) =
+            rows!(fetch_one, conn, (Option<Vec<u8>>,), CONTENT_HASH, project, id)?;
         let same = stored == interaction.content_hash;
-        outcomes.push(if same { Inserted::Duplicate } else { Inserted::Conflict });
+        outcomes.push(if same {
+            Inserted::Duplicate
+        } else {
+            Inserted::Conflict
+        });
     }
     Ok(outcomes)
 }
 
 /// The interaction with this id.
-pub async fn find(conn: &mut Conn, project: ProjectId, id: InteractionId) -> Result<Option<Interaction>, StorageError> {
+pub async fn find(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: InteractionId,
+) -> Result<Option<Interaction>, StorageError> {
     Ok(rows!(fetch_optional, conn, Interaction, FIND, project.0, id.0)?)
 }
 
@@ -144,20 +156,40 @@ pub async fn list(
     before: Option<InteractionId>,
     limit: i64,
 ) -> Result<Vec<Interaction>, StorageError> {
-    let (label, status) = (filter.label.as_deref(), filter.status.map(InteractionStatus::as_str));
+    let (label, status) = (
+        filter.label.as_deref(),
+        filter.status.map(InteractionStatus::as_str),
+    );
     let (before, confidence) = (before.map(|id| id.0), filter.confidence_below);
     let conversation = filter.conversation.map(|id| id.0);
     // With a task its own index gives the order; a condition on an optional parameter would hide it.
     let found = match (filter.task, conversation) {
-        (Some(task), None) => {
-            rows!(fetch_all, conn, Interaction, LIST_OF_TASK, task, before, label, status, confidence, limit)?
-        }
-        (task, conversation) => {
-            rows!(
-                fetch_all, conn, Interaction, LIST, project.0, task, before, label, status, conversation, confidence,
-                limit
-            )?
-        }
+        (Some(task), None) => rows!(
+            fetch_all,
+            conn,
+            Interaction,
+            LIST_OF_TASK,
+            task,
+            before,
+            label,
+            status,
+            confidence,
+            limit
+        )?,
+        (task, conversation) => rows!(
+            fetch_all,
+            conn,
+            Interaction,
+            LIST,
+            project.0,
+            task,
+            before,
+            label,
+            status,
+            conversation,
+            confidence,
+            limit
+        )?,
     };
     Ok(found)
 }
@@ -169,7 +201,15 @@ pub async fn list_of_conversation(
     conversation: ConversationId,
     limit: i64,
 ) -> Result<Vec<Interaction>, StorageError> {
-    Ok(rows!(fetch_all, conn, Interaction, LIST_OF_CONVERSATION, conversation.0, project.0, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Interaction,
+        LIST_OF_CONVERSATION,
+        conversation.0,
+        project.0,
+        limit
+    )?)
 }
 
 /// How many a task has; walks the task's index.

@@ -33,8 +33,8 @@ statements! {
                finished_at_us = NULL, cancel_requested = FALSE \
                WHERE project_id = $1 AND id = $2 AND state IN ('dead', 'cancelled')";
     FIND = concat!("SELECT ", columns!(), " FROM jobs WHERE id = $1");
-    LIST = concat!("SELECT ", columns!(), " FROM jobs WHERE project_id = $1 AND ($2 IS NULL OR state = $2) \
-            AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4");
+    LIST = concat!("SELECT ", columns!(), " FROM jobs WHERE project_id = $1 AND (state = $2 OR $2 IS NULL) \
+            AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
     COUNT_UNFINISHED = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1";
     INSERT_EVENT = "INSERT INTO job_events (project_id, job_id, at_us, progress, message) VALUES ($1, $2, $3, $4, $5)";
     LIST_EVENTS = "SELECT id, at_us, progress, message FROM job_events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT 500";
@@ -105,9 +105,29 @@ pub struct NewJob {
 
 /// Enqueues a job; gives the id of the one that waits, which is an earlier one when `unique_key` is taken.
 pub async fn enqueue(conn: &mut Conn, job: &NewJob) -> Result<JobId, StorageError> {
-    let NewJob { id, project_id, task_id, kind, payload, unique_key, run_at_us, max_attempts, created_at_us } = job;
+    let NewJob {
+        id,
+        project_id,
+        task_id,
+        kind,
+        payload,
+        unique_key,
+        run_at_us,
+        max_attempts,
+        created_at_us,
+    } = job;
     let added = execute!(
-        conn, ENQUEUE, id.0, project_id.0, task_id, kind, Json(payload), unique_key, run_at_us, max_attempts, false,
+        conn,
+        ENQUEUE,
+        id.0,
+        project_id.0,
+        task_id,
+        kind,
+        Json(payload),
+        unique_key,
+        run_at_us,
+        max_attempts,
+        false,
         created_at_us
     )?;
     if added > 0 {
@@ -125,7 +145,15 @@ pub async fn claim(
     token: Uuid,
 ) -> Result<Option<JobRow>, StorageError> {
     let statement = dialect::claim_statement(&conn.exec());
-    Ok(rows!(fetch_optional, conn, JobRow, statement, now_us, lease_until_us, token)?)
+    Ok(rows!(
+        fetch_optional,
+        conn,
+        JobRow,
+        statement,
+        now_us,
+        lease_until_us,
+        token
+    )?)
 }
 
 /// Extends a lease and notes progress. Gives whether someone asked to stop; `None` when the lease is lost.
@@ -137,8 +165,17 @@ pub async fn heartbeat(
     progress: f64,
     message: &str,
 ) -> Result<Option<bool>, StorageError> {
-    let held: Option<(bool,)> =
-        rows!(fetch_optional, conn, (bool,), HEARTBEAT, id.0, token, lease_until_us, progress, message)?;
+    let held: Option<(bool,)> = rows!(
+        fetch_optional,
+        conn,
+        (bool,),
+        HEARTBEAT,
+        id.0,
+        token,
+        lease_until_us,
+        progress,
+        message
+    )?;
     Ok(held.map(|(cancel_requested,)| cancel_requested))
 }
 
@@ -156,18 +193,34 @@ pub async fn finish(
 }
 
 /// Puts a job back to be tried again later; false when the lease is lost.
-pub async fn retry(conn: &mut Conn, id: JobId, token: Uuid, run_at_us: i64, error: &str) -> Result<bool, StorageError> {
+pub async fn retry(
+    conn: &mut Conn,
+    id: JobId,
+    token: Uuid,
+    run_at_us: i64,
+    error: &str,
+) -> Result<bool, StorageError> {
     Ok(execute!(conn, RETRY, id.0, token, run_at_us, error)? > 0)
 }
 
 /// Stops a job that waits, or asks one that runs to stop; false when it has ended.
-pub async fn cancel(conn: &mut Conn, project: ProjectId, id: JobId, now_us: i64) -> Result<bool, StorageError> {
+pub async fn cancel(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: JobId,
+    now_us: i64,
+) -> Result<bool, StorageError> {
     let stopped = execute!(conn, CANCEL_QUEUED, project.0, id.0, now_us)? > 0;
     Ok(stopped || execute!(conn, CANCEL_RUNNING, project.0, id.0)? > 0)
 }
 
 /// Gives a dead or cancelled job another chance; false when it is neither.
-pub async fn requeue(conn: &mut Conn, project: ProjectId, id: JobId, now_us: i64) -> Result<bool, StorageError> {
+pub async fn requeue(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: JobId,
+    now_us: i64,
+) -> Result<bool, StorageError> {
     Ok(execute!(conn, REQUEUE, project.0, id.0, now_us)? > 0)
 }
 
@@ -184,7 +237,9 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<JobRow>, StorageError> {
-    Ok(rows!(fetch_all, conn, JobRow, LIST, project.0, state, before, limit)?)
+    Ok(rows!(
+        fetch_all, conn, JobRow, LIST, project.0, state, before, limit
+    )?)
 }
 
 /// How many jobs are due or running.

@@ -37,8 +37,25 @@ pub struct ApiKey {
 
 /// Adds a key; `key_hash` is the hash of its secret.
 pub async fn insert(conn: &mut Conn, key: &ApiKey, key_hash: &[u8]) -> Result<(), StorageError> {
-    let ApiKey { id, project_id, name, expires_at_us, created_at_us, .. } = key;
-    execute!(conn, INSERT, id, project_id, name, key_hash, key.scopes.to_string(), expires_at_us, created_at_us)?;
+    let ApiKey {
+        id,
+        project_id,
+        name,
+        expires_at_us,
+        created_at_us,
+        ..
+    } = key;
+    execute!(
+        conn,
+        INSERT,
+        id,
+        project_id,
+        name,
+        key_hash,
+        key.scopes.to_string(),
+        expires_at_us,
+        created_at_us
+    )?;
     Ok(())
 }
 
@@ -53,6 +70,11 @@ pub async fn list(conn: &mut Conn, project: ProjectId) -> Result<Vec<ApiKey>, St
 }
 
 /// Revokes a key; false when there is none that still works.
-pub async fn revoke(conn: &mut Conn, project: ProjectId, id: Uuid, now_us: i64) -> Result<bool, StorageError> {
+pub async fn revoke(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: Uuid,
+    now_us: i64,
+) -> Result<bool, StorageError> {
     Ok(execute!(conn, REVOKE, project.0, id, now_us)? > 0)
 }

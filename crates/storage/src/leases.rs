@@ -23,8 +23,17 @@ pub async fn acquire(
     until_us: i64,
 ) -> Result<Option<i64>, StorageError> {
     let nobody = ProjectId(Uuid::nil());
-    let held: Option<(i64,)> =
-        rows!(fetch_optional, conn, (i64,), ACQUIRE, name, nobody.0, holder, until_us, now_us)?;
+    let held: Option<(i64,)> = rows!(
+        fetch_optional,
+        conn,
+        (i64,),
+        ACQUIRE,
+        name,
+        nobody.0,
+        holder,
+        until_us,
+        now_us
+    )?;
     Ok(held.map(|(token,)| token))
 }
 

@@ -52,9 +52,25 @@ pub async fn add_rollup(
     at_us: i64,
     rollup: &Rollup,
 ) -> Result<(), StorageError> {
-    let Rollup { interactions, feedback, judged, correct, .. } = rollup;
+    let Rollup {
+        interactions,
+        feedback,
+        judged,
+        correct,
+        ..
+    } = rollup;
     let hour_us = at_us - at_us.rem_euclid(HOUR_US);
-    execute!(conn, ADD_ROLLUP, project.0, task.0, hour_us, interactions, feedback, judged, correct)?;
+    execute!(
+        conn,
+        ADD_ROLLUP,
+        project.0,
+        task.0,
+        hour_us,
+        interactions,
+        feedback,
+        judged,
+        correct
+    )?;
     Ok(())
 }
 
@@ -82,15 +98,34 @@ pub struct Progress {
 
 /// Adds to a task's counters; all fields but the time.
 pub async fn add(conn: &mut Conn, task: TaskId, change: &Progress) -> Result<(), StorageError> {
-    let Progress { usable_examples, new_examples, new_validated, new_judged, new_correct, .. } = change;
-    execute!(conn, ADD_PROGRESS, task.0, usable_examples, new_examples, new_validated, new_judged, new_correct)?;
+    let Progress {
+        usable_examples,
+        new_examples,
+        new_validated,
+        new_judged,
+        new_correct,
+        ..
+    } = change;
+    execute!(
+        conn,
+        ADD_PROGRESS,
+        task.0,
+        usable_examples,
+        new_examples,
+        new_validated,
+        new_judged,
+        new_correct
+    )?;
     Ok(())
 }
 
 /// A task's counters.
 pub async fn get(conn: &mut Conn, task: TaskId) -> Result<Progress, StorageError> {
     let found = rows!(fetch_optional, conn, Progress, GET_PROGRESS, task.0)?;
-    found.ok_or_else(|| StorageError::Missing { noun: "task", id: task.to_string() })
+    found.ok_or_else(|| StorageError::Missing {
+        noun: "task",
+        id: task.to_string(),
+    })
 }
 
 /// Starts counting anew, because a training starts.
@@ -111,7 +146,11 @@ pub async fn push_inbox(
 }
 
 /// Interactions that curation has to look at.
-pub async fn list_inbox(conn: &mut Conn, task: TaskId, limit: i64) -> Result<Vec<InteractionId>, StorageError> {
+pub async fn list_inbox(
+    conn: &mut Conn,
+    task: TaskId,
+    limit: i64,
+) -> Result<Vec<InteractionId>, StorageError> {
     let found = rows!(fetch_all, conn, (Uuid,), LIST_INBOX, task.0, limit)?;
     Ok(found.into_iter().map(|(id,)| InteractionId(id)).collect())
 }
@@ -123,6 +162,10 @@ pub async fn has_inbox(conn: &mut Conn, task: TaskId) -> Result<bool, StorageErr
 }
 
 /// Takes an interaction out of the inbox; false when another worker has.
-pub async fn take_inbox(conn: &mut Conn, project: ProjectId, interaction: InteractionId) -> Result<bool, StorageError> {
+pub async fn take_inbox(
+    conn: &mut Conn,
+    project: ProjectId,
+    interaction: InteractionId,
+) -> Result<bool, StorageError> {
     Ok(execute!(conn, TAKE_INBOX, project.0, interaction.0)? > 0)
 }

@@ -28,7 +28,12 @@ pub struct Project {
 
 /// Adds a project; false when the name is taken.
 pub async fn insert(conn: &mut Conn, project: &Project) -> Result<bool, StorageError> {
-    let Project { id, name, pseudonym_key, created_at_us } = project;
+    let Project {
+        id,
+        name,
+        pseudonym_key,
+        created_at_us,
+    } = project;
     Ok(execute!(conn, INSERT, id, name, pseudonym_key, created_at_us)? > 0)
 }
 
@@ -40,7 +45,10 @@ pub async fn find_by_name(conn: &mut Conn, name: &str) -> Result<Option<Project>
 /// The project with this id.
 pub async fn get(conn: &mut Conn, id: ProjectId) -> Result<Project, StorageError> {
     let found = rows!(fetch_optional, conn, Project, GET, id.0)?;
-    found.ok_or_else(|| StorageError::Missing { noun: "project", id: id.to_string() })
+    found.ok_or_else(|| StorageError::Missing {
+        noun: "project",
+        id: id.to_string(),
+    })
 }
 
 /// All projects.

@@ -17,8 +17,9 @@ statements! {
     INSERT = "INSERT INTO runs (id, project_id, task_id, reason, status, trainer, settings, seed, created_at_us) \
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     FIND = concat!("SELECT ", columns!(), " FROM runs WHERE id = $1");
-    LIST = concat!("SELECT ", columns!(), " FROM runs WHERE project_id = $1 AND ($2 IS NULL OR task_id = $2) \
-            AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4");
+    LIST = concat!("SELECT ", columns!(), " FROM runs WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
+            AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
+    COUNT_UNFINISHED = "SELECT COUNT(*) FROM runs WHERE task_id = $1 AND status IN ('queued', 'running')";
     UPDATE = "UPDATE runs SET status = $2, dataset_id = $3, artifact_hash = $4, artifact_bytes = $5, \
               baseline_version_id = $6, model_version_id = $7, metrics = $8, baseline_metrics = $9, decision = $10, \
               error = $11, started_at_us = $12, finished_at_us = $13 WHERE id = $1";
@@ -75,15 +76,39 @@ pub struct Run {
 /// Adds a run that waits for a worker.
 pub async fn insert(conn: &mut Conn, run: &Run) -> Result<(), StorageError> {
     let (reason, status) = (run.reason.as_str(), run.status.as_str());
-    let Run { id, project_id, task_id, trainer, settings, seed, created_at_us, .. } = run;
-    execute!(conn, INSERT, id, project_id, task_id, reason, status, trainer, Json(settings), seed, created_at_us)?;
+    let Run {
+        id,
+        project_id,
+        task_id,
+        trainer,
+        settings,
+        seed,
+        created_at_us,
+        ..
+    } = run;
+    execute!(
+        conn,
+        INSERT,
+        id,
+        project_id,
+        task_id,
+        reason,
+        status,
+        trainer,
+        Json(settings),
+        seed,
+        created_at_us
+    )?;
     Ok(())
 }
 
 /// The run with this id.
 pub async fn get(conn: &mut Conn, id: RunId) -> Result<Run, StorageError> {
     let found = rows!(fetch_optional, conn, Run, FIND, id.0)?;
-    found.ok_or_else(|| StorageError::Missing { noun: "run", id: id.to_string() })
+    found.ok_or_else(|| StorageError::Missing {
+        noun: "run",
+        id: id.to_string(),
+    })
 }
 
 /// Runs with a smaller id than `before`, latest first.
@@ -94,7 +119,22 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Run>, StorageError> {
-    Ok(rows!(fetch_all, conn, Run, LIST, project.0, task.map(|task| task.0), before, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Run,
+        LIST,
+        project.0,
+        task.map(|task| task.0),
+        before,
+        limit
+    )?)
+}
+
+/// How many runs of a task wait or work.
+pub async fn count_unfinished(conn: &mut Conn, task: TaskId) -> Result<i64, StorageError> {
+    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT_UNFINISHED, task.0)?;
+    Ok(count)
 }
 
 /// Stores what changes of a run while it works.

@@ -39,8 +39,28 @@ pub struct Schedule {
 
 /// Adds a schedule unless one with its name is there.
 pub async fn insert(conn: &mut Conn, schedule: &Schedule) -> Result<bool, StorageError> {
-    let Schedule { id, project_id, name, cron, kind, payload, paused, next_at_us } = schedule;
-    Ok(execute!(conn, UPSERT, id, project_id, name, cron, kind, Json(payload), paused, next_at_us)? > 0)
+    let Schedule {
+        id,
+        project_id,
+        name,
+        cron,
+        kind,
+        payload,
+        paused,
+        next_at_us,
+    } = schedule;
+    Ok(execute!(
+        conn,
+        UPSERT,
+        id,
+        project_id,
+        name,
+        cron,
+        kind,
+        Json(payload),
+        paused,
+        next_at_us
+    )? > 0)
 }
 
 /// Schedules that are due.

@@ -54,9 +54,26 @@ impl Task {
 
 /// Adds a task with its counters; false when the name is taken.
 pub async fn insert(conn: &mut Conn, task: &Task) -> Result<bool, StorageError> {
-    let Task { id, project_id, name, kind, policy, created_at_us, updated_at_us } = task;
-    let added =
-        execute!(conn, INSERT, id, project_id, name, kind.as_str(), Json(policy), created_at_us, updated_at_us)? > 0;
+    let Task {
+        id,
+        project_id,
+        name,
+        kind,
+        policy,
+        created_at_us,
+        updated_at_us,
+    } = task;
+    let added = execute!(
+        conn,
+        INSERT,
+        id,
+        project_id,
+        name,
+        kind.as_str(),
+        Json(policy),
+        created_at_us,
+        updated_at_us
+    )? > 0;
     if added {
         execute!(conn, INSERT_PROGRESS, id, project_id)?;
     }
@@ -64,14 +81,21 @@ pub async fn insert(conn: &mut Conn, task: &Task) -> Result<bool, StorageError> 
 }
 
 /// The task with this name.
-pub async fn find_by_name(conn: &mut Conn, project: ProjectId, name: &str) -> Result<Option<Task>, StorageError> {
+pub async fn find_by_name(
+    conn: &mut Conn,
+    project: ProjectId,
+    name: &str,
+) -> Result<Option<Task>, StorageError> {
     Ok(rows!(fetch_optional, conn, Task, FIND_BY_NAME, project.0, name)?)
 }
 
 /// The task with this id.
 pub async fn get(conn: &mut Conn, id: TaskId) -> Result<Task, StorageError> {
     let found = rows!(fetch_optional, conn, Task, FIND, id.0)?;
-    found.ok_or_else(|| StorageError::Missing { noun: "task", id: id.to_string() })
+    found.ok_or_else(|| StorageError::Missing {
+        noun: "task",
+        id: id.to_string(),
+    })
 }
 
 /// All tasks of a project, by name.

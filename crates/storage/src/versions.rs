@@ -20,7 +20,7 @@ statements! {
     FIND_BY_VERSION = concat!("SELECT ", columns!(), " FROM model_versions WHERE task_id = $1 AND version = $2");
     FIND_LATEST = concat!("SELECT ", columns!(), " FROM model_versions WHERE task_id = $1 ORDER BY number DESC LIMIT 1");
     LIST = concat!("SELECT ", columns!(), " FROM model_versions WHERE project_id = $1 \
-            AND ($2 IS NULL OR task_id = $2) AND ($3 IS NULL OR id < $3) ORDER BY id DESC LIMIT $4");
+            AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
     SET_STAGE = "UPDATE model_versions SET stage = $2 WHERE id = $1";
 }
 
@@ -92,7 +92,10 @@ pub async fn insert(conn: &mut Conn, version: &ModelVersion) -> Result<bool, Sto
 /// The version with this id.
 pub async fn get(conn: &mut Conn, id: ModelVersionId) -> Result<ModelVersion, StorageError> {
     let found = rows!(fetch_optional, conn, ModelVersion, FIND, id.0)?;
-    found.ok_or_else(|| StorageError::Missing { noun: "model version", id: id.to_string() })
+    found.ok_or_else(|| StorageError::Missing {
+        noun: "model version",
+        id: id.to_string(),
+    })
 }
 
 /// The version that this run registered.
@@ -101,8 +104,19 @@ pub async fn find_by_run(conn: &mut Conn, run: RunId) -> Result<Option<ModelVers
 }
 
 /// The version of a task with this semantic version.
-pub async fn find_by_version(conn: &mut Conn, task: TaskId, version: &str) -> Result<Option<ModelVersion>, StorageError> {
-    Ok(rows!(fetch_optional, conn, ModelVersion, FIND_BY_VERSION, task.0, version)?)
+pub async fn find_by_version(
+    conn: &mut Conn,
+    task: TaskId,
+    version: &str,
+) -> Result<Option<ModelVersion>, StorageError> {
+    Ok(rows!(
+        fetch_optional,
+        conn,
+        ModelVersion,
+        FIND_BY_VERSION,
+        task.0,
+        version
+    )?)
 }
 
 /// The version of a task that was registered last.
@@ -118,7 +132,16 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<ModelVersion>, StorageError> {
-    Ok(rows!(fetch_all, conn, ModelVersion, LIST, project.0, task.map(|task| task.0), before, limit)?)
+    Ok(rows!(
+        fetch_all,
+        conn,
+        ModelVersion,
+        LIST,
+        project.0,
+        task.map(|task| task.0),
+        before,
+        limit
+    )?)
 }
 
 /// Moves a version to a stage.

@@ -15,7 +15,13 @@ pub fn for_each_word_ngram(words: &WordBuffer, min: usize, max: usize, mut visit
 /// non-space characters is lower-cased and padded with a space on both sides; a word shorter than `n` counts once.
 ///
 /// `buffer` is scratch space, reused from text to text.
-pub fn for_each_char_ngram(text: &str, min: usize, max: usize, buffer: &mut String, mut visit: impl FnMut(&str)) {
+pub fn for_each_char_ngram(
+    text: &str,
+    min: usize,
+    max: usize,
+    buffer: &mut String,
+    mut visit: impl FnMut(&str),
+) {
     let mut boundaries: Vec<usize> = Vec::with_capacity(32);
     for word in text.split_whitespace() {
         buffer.clear();
@@ -60,7 +66,9 @@ mod tests {
     fn char_ngrams_agree_with_scikit_learn() {
         // TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4)).build_analyzer()("Ab c")
         let mut seen = Vec::new();
-        for_each_char_ngram("Ab c", 2, 4, &mut String::new(), |ngram| seen.push(ngram.to_owned()));
+        for_each_char_ngram("Ab c", 2, 4, &mut String::new(), |ngram| {
+            seen.push(ngram.to_owned())
+        });
         assert_eq!(seen, [" a", "ab", "b ", " ab", "ab ", " ab ", " c", "c ", " c "]);
     }
 }

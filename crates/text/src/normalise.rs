@@ -12,7 +12,11 @@ pub fn normalise(text: &str) -> String {
     } else {
         push_normal(text.nfkc(), &mut normal);
     }
-    let kept = normal.trim_end_matches([' ', '.', '!', '?', ',', ';', ':', '\u{3002}', '\u{ff01}', '\u{ff1f}']).len();
+    let kept = normal
+        .trim_end_matches([
+            ' ', '.', '!', '?', ',', ';', ':', '\u{3002}', '\u{ff01}', '\u{ff1f}',
+        ])
+        .len();
     if kept > 0 {
         normal.truncate(kept);
     }

@@ -103,7 +103,8 @@ impl WordBuffer {
         if characters >= 2 {
             self.end_word(begin);
         } else {
-            self.joined.truncate(self.spans.last().map_or(0, |span| span.end as usize));
+            self.joined
+                .truncate(self.spans.last().map_or(0, |span| span.end as usize));
         }
     }
 }
@@ -135,13 +136,21 @@ mod tests {
     fn words(text: &str) -> Vec<String> {
         let mut buffer = WordBuffer::default();
         buffer.fill(text);
-        (0..buffer.len()).map(|index| buffer.slice(index, index).to_owned()).collect()
+        (0..buffer.len())
+            .map(|index| buffer.slice(index, index).to_owned())
+            .collect()
     }
 
     #[test]
     fn words_are_lower_cased_and_two_letters_or_more() {
-        assert_eq!(words("I can't top-up my_card 24/7!"), ["can", "top", "up", "my_card", "24"]);
-        assert_eq!(words("ÜBER die Straße à Paris"), ["über", "die", "straße", "paris"]);
+        assert_eq!(
+            words("I can't top-up my_card 24/7!"),
+            ["can", "top", "up", "my_card", "24"]
+        );
+        assert_eq!(
+            words("ÜBER die Straße à Paris"),
+            ["über", "die", "straße", "paris"]
+        );
         assert!(words("? ! a").is_empty());
     }
 

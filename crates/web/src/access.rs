@@ -32,8 +32,16 @@ pub(crate) async fn check(State(state): State<WebState>, mut request: Request, n
         },
     };
     let Some(project) = project else {
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"hone: any user name, an API key as password\"")];
-        return (StatusCode::UNAUTHORIZED, challenge, "send an API key with the scope read as the password").into_response();
+        let challenge = [(
+            header::WWW_AUTHENTICATE,
+            "Basic realm=\"hone: any user name, an API key as password\"",
+        )];
+        return (
+            StatusCode::UNAUTHORIZED,
+            challenge,
+            "send an API key with the scope read as the password",
+        )
+            .into_response();
     };
     request.extensions_mut().insert(Shown(project));
     next.run(request).await
@@ -48,5 +56,7 @@ fn password_of(request: &Request) -> Option<String> {
 
 async fn project_of_key(state: &WebState, secret: &str) -> Option<ProjectId> {
     let key = state.engine.find_working_key(secret).await.ok()??;
-    key.scopes.allows(Scope::Read).then_some(ProjectId(key.project_id))
+    key.scopes
+        .allows(Scope::Read)
+        .then_some(ProjectId(key.project_id))
 }

@@ -12,7 +12,10 @@ use crate::access::Shown;
 use crate::view::{TaskView, load, summary};
 
 /// The whole page.
-pub(crate) async fn page(State(state): State<WebState>, Extension(Shown(project)): Extension<Shown>) -> Response {
+pub(crate) async fn page(
+    State(state): State<WebState>,
+    Extension(Shown(project)): Extension<Shown>,
+) -> Response {
     match load(&state.engine, project).await {
         Ok(views) => Html(frame(&tasks(&views)).into_string()).into_response(),
         Err(error) => failed(&error),
@@ -20,7 +23,10 @@ pub(crate) async fn page(State(state): State<WebState>, Extension(Shown(project)
 }
 
 /// The part that htmx asks for again every two seconds.
-pub(crate) async fn fragment(State(state): State<WebState>, Extension(Shown(project)): Extension<Shown>) -> Response {
+pub(crate) async fn fragment(
+    State(state): State<WebState>,
+    Extension(Shown(project)): Extension<Shown>,
+) -> Response {
     match load(&state.engine, project).await {
         Ok(views) => Html(tasks(&views).into_string()).into_response(),
         Err(error) => failed(&error),
@@ -29,7 +35,11 @@ pub(crate) async fn fragment(State(state): State<WebState>, Extension(Shown(proj
 
 fn failed(error: &hone_engine::EngineError) -> Response {
     tracing::error!(%error, "page not rendered");
-    (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer; reload in a moment").into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the database does not answer; reload in a moment",
+    )
+        .into_response()
 }
 
 fn frame(contents: &Markup) -> Markup {
@@ -69,7 +79,11 @@ fn tasks(views: &[TaskView]) -> Markup {
 
 fn task(view: &TaskView) -> Markup {
     let share = |part: i64, whole: i64| {
-        if whole == 0 { "–".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
+        if whole == 0 {
+            "–".to_owned()
+        } else {
+            format!("{:.1} %", 100.0 * part as f64 / whole as f64)
+        }
     };
     html! {
         section.task id={ "task-" (view.task.name) } {
@@ -95,9 +109,13 @@ fn task(view: &TaskView) -> Markup {
 fn curve(view: &TaskView) -> Markup {
     if view.curve.is_empty() {
         return html! { p.empty { "No evaluated run yet: the first training starts with "
-            (view.task.policy.training.min_samples) " examples." } };
+        (view.task.policy.training.min_samples) " examples." } };
     }
-    let times: Vec<f64> = view.curve.iter().map(|point| point.at_us as f64 / SECOND_US as f64).collect();
+    let times: Vec<f64> = view
+        .curve
+        .iter()
+        .map(|point| point.at_us as f64 / SECOND_US as f64)
+        .collect();
     let accuracies: Vec<f64> = view.curve.iter().map(|point| point.accuracy).collect();
     let scores: Vec<f64> = view.curve.iter().map(|point| point.macro_f1).collect();
     let data = serde_json::json!([times, accuracies, scores]).to_string();
@@ -129,17 +147,22 @@ fn versions(view: &TaskView) -> Markup {
 }
 
 fn metric(metrics: &serde_json::Value, name: &str) -> String {
-    metrics.get(name).and_then(serde_json::Value::as_f64).map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+    metrics
+        .get(name)
+        .and_then(serde_json::Value::as_f64)
+        .map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }
 
 fn to_second(time_us: i64) -> String {
-    format_rfc3339(time_us - time_us.rem_euclid(SECOND_US)).replace('T', " ").replace('Z', "")
+    format_rfc3339(time_us - time_us.rem_euclid(SECOND_US))
+        .replace('T', " ")
+        .replace('Z', "")
 }
 
 fn interactions(view: &TaskView) -> Markup {
     if view.interactions.is_empty() {
         return html! { p.empty { "None recorded yet. Send one to " code { "POST /v1/interactions" } " or "
-            code { "POST /v1/classify" } "." } };
+        code { "POST /v1/classify" } "." } };
     }
     html! {
         table.interactions {

@@ -50,15 +50,31 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
     }
     let versions = versions::list(&mut conn, project, Some(id), None, VERSIONS).await?;
     let names: HashMap<Uuid, String> = versions.iter().map(|row| (row.id, row.version.clone())).collect();
-    let filter = Filter { task: Some(task.id), ..Filter::default() };
+    let filter = Filter {
+        task: Some(task.id),
+        ..Filter::default()
+    };
     let mut shown = Vec::new();
     for row in interactions::list(&mut conn, project, &filter, None, INTERACTIONS).await? {
         let said = feedback::list_of_interaction(&mut conn, project, InteractionId(row.id)).await?;
-        let version = row.model_version_id.and_then(|version| names.get(&version).cloned());
+        let version = row
+            .model_version_id
+            .and_then(|version| names.get(&version).cloned());
         shown.push((row, version, said));
     }
-    let serving = engine.served(&task).ok().map(|served| served.version.version.clone());
-    Ok(TaskView { task, serving, counters, totals, curve, versions, interactions: shown })
+    let serving = engine
+        .served(&task)
+        .ok()
+        .map(|served| served.version.version.clone());
+    Ok(TaskView {
+        task,
+        serving,
+        counters,
+        totals,
+        curve,
+        versions,
+        interactions: shown,
+    })
 }
 
 /// What was said, in a few words, and whether it says that the answer was right.
@@ -70,14 +86,38 @@ pub(crate) fn summary(said: &Feedback) -> (String, Option<bool>) {
             Some(label) => (format!("corrected to {label}"), Some(false)),
             None => ("text corrected".to_owned(), Some(false)),
         },
-        FeedbackKind::Thumb => ((if flag == Some(true) { "thumb up" } else { "thumb down" }).to_owned(), flag),
+        FeedbackKind::Thumb => (
+            (if flag == Some(true) {
+                "thumb up"
+            } else {
+                "thumb down"
+            })
+            .to_owned(),
+            flag,
+        ),
         FeedbackKind::Rating => (format!("rated {} of 5", said.value.unwrap_or_default()), None),
-        FeedbackKind::Score => {
-            (format!("{} {}", said.name.as_deref().unwrap_or("score"), said.value.unwrap_or_default()), None)
-        }
+        FeedbackKind::Score => (
+            format!(
+                "{} {}",
+                said.name.as_deref().unwrap_or("score"),
+                said.value.unwrap_or_default()
+            ),
+            None,
+        ),
         FeedbackKind::Comment => ("comment".to_owned(), None),
         FeedbackKind::Preference => ("preference".to_owned(), None),
-        FeedbackKind::Used => ((if flag == Some(true) { "used" } else { "not used" }).to_owned(), None),
-        FeedbackKind::Helpful => ((if flag == Some(true) { "helpful" } else { "not helpful" }).to_owned(), None),
+        FeedbackKind::Used => (
+            (if flag == Some(true) { "used" } else { "not used" }).to_owned(),
+            None,
+        ),
+        FeedbackKind::Helpful => (
+            (if flag == Some(true) {
+                "helpful"
+            } else {
+                "not helpful"
+            })
+            .to_owned(),
+            None,
+        ),
     }
 }

@@ -32,9 +32,16 @@ pub(crate) async fn handle(
     let limit = checked_limit(params.limit)?;
     let mut conn = state.engine.db.read().await?;
     let before = match params.after {
-        Some(id) => conversations::find(&mut conn, caller.project, id).await?.map(|last| (last.last_at_us, last.id)),
+        Some(id) => conversations::find(&mut conn, caller.project, id)
+            .await?
+            .map(|last| (last.last_at_us, last.id)),
         None => None,
     };
     let rows = conversations::list(&mut conn, caller.project, before, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), ConversationBody::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        ConversationBody::from,
+    )))
 }

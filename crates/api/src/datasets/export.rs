@@ -40,6 +40,10 @@ pub(crate) async fn handle(
     let mut file = Vec::new();
     write_dataset(&rows, format, &mut file)
         .map_err(|error| Problem::new(ProblemKind::Internal, format!("the export failed: {error}")))?;
-    let content_type = if format == FileFormat::Csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
+    let content_type = if format == FileFormat::Csv {
+        "text/csv; charset=utf-8"
+    } else {
+        "application/x-ndjson"
+    };
     Ok(([(header::CONTENT_TYPE, content_type)], file).into_response())
 }

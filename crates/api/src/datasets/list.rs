@@ -25,7 +25,11 @@ pub(crate) struct TaskListParams {
 
 impl TaskListParams {
     /// The id of the task that is named, if one is.
-    pub async fn task_id(&self, caller: &Caller, state: &AppState) -> Result<Option<hone_domain::TaskId>, Problem> {
+    pub async fn task_id(
+        &self,
+        caller: &Caller,
+        state: &AppState,
+    ) -> Result<Option<hone_domain::TaskId>, Problem> {
         match &self.task {
             Some(name) => Ok(Some(state.engine.get_task(caller.project, name).await?.task_id())),
             None => Ok(None),
@@ -46,5 +50,10 @@ pub(crate) async fn handle(
     let task = params.task_id(&caller, &state).await?;
     let mut conn = state.engine.db.read().await?;
     let rows = datasets::list(&mut conn, caller.project, task, params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), DatasetBody::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        DatasetBody::from,
+    )))
 }

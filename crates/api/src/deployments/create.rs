@@ -36,6 +36,9 @@ pub(crate) async fn handle(
     caller.require(Scope::Operate)?;
     let reason = request.reason.as_deref().unwrap_or("asked for by hand");
     let wanted = DeployRequest::Version(request.version);
-    let deployment = state.engine.deploy(caller.project, &request.task, &wanted, reason).await?;
+    let deployment = state
+        .engine
+        .deploy(caller.project, &request.task, &wanted, reason)
+        .await?;
     Ok((StatusCode::CREATED, Json(deployment.into())))
 }

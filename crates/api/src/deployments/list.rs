@@ -24,5 +24,10 @@ pub(crate) async fn handle(
     let task = params.task_id(&caller, &state).await?;
     let mut conn = state.engine.db.read().await?;
     let rows = deployments::list(&mut conn, caller.project, task, params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), DeploymentBody::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        DeploymentBody::from,
+    )))
 }

@@ -36,6 +36,9 @@ pub(crate) async fn handle(
     drop(conn);
     let wanted = DeployRequest::Rollback(Some(version.version));
     let reason = format!("rollback of deployment {id}");
-    let deployment = state.engine.deploy(caller.project, &task.name, &wanted, &reason).await?;
+    let deployment = state
+        .engine
+        .deploy(caller.project, &task.name, &wanted, &reason)
+        .await?;
     Ok((StatusCode::CREATED, Json(deployment.into())))
 }

@@ -61,18 +61,48 @@ pub(crate) async fn handle(
     caller.require(Scope::Operate)?;
     let count = request.examples.len();
     if count == 0 || count > MAX_EXAMPLES {
-        return Err(Problem::field("/examples", format!("has {count} examples; give 1 to {MAX_EXAMPLES}")));
+        return Err(Problem::field(
+            "/examples",
+            format!("has {count} examples; give 1 to {MAX_EXAMPLES}"),
+        ));
     }
     let task = state.engine.get_task(caller.project, &request.task).await?;
     let imports = request.examples.into_iter().map(|new| {
-        let NewExample { input, label, target, weight, conversation, split } = new;
-        ExampleImport { input, label, target, weight, conversation, split }
+        let NewExample {
+            input,
+            label,
+            target,
+            weight,
+            conversation,
+            split,
+        } = new;
+        ExampleImport {
+            input,
+            label,
+            target,
+            weight,
+            conversation,
+            split,
+        }
     });
-    let outcomes = state.engine.import_examples(&task, imports.collect(), ExampleOrigin::Imported).await?;
-    state.worker.wake();
+    let outcomes = state
+        .engine
+        .import_examples(&task, imports.collect(), ExampleOrigin::Imported)
+        .await?;
+    if state.engine.train_if_due(&task).await?.is_some() {
+        state.worker.wake();
+    }
     let created = outcomes.into_iter().map(|outcome| match outcome {
-        ImportOutcome::Approved(id) => CreatedExample { id, status: "approved", reason: None },
-        ImportOutcome::Rejected(id, reason) => CreatedExample { id, status: "rejected", reason: Some(reason) },
+        ImportOutcome::Approved(id) => CreatedExample {
+            id,
+            status: "approved",
+            reason: None,
+        },
+        ImportOutcome::Rejected(id, reason) => CreatedExample {
+            id,
+            status: "rejected",
+            reason: Some(reason),
+        },
     });
     Ok((StatusCode::CREATED, Json(created.collect())))
 }

@@ -36,9 +36,18 @@ pub(crate) async fn handle(
 ) -> Result<Json<Page<ExampleBody>>, Problem> {
     caller.require(Scope::Read)?;
     let limit = checked_limit(params.limit)?;
-    let task = state.engine.get_task(caller.project, &params.task).await?.task_id();
+    let task = state
+        .engine
+        .get_task(caller.project, &params.task)
+        .await?
+        .task_id();
     let mut conn = state.engine.db.read().await?;
     let label = params.label.as_deref();
     let rows = examples::list(&mut conn, task, params.status, label, params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), ExampleBody::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        ExampleBody::from,
+    )))
 }

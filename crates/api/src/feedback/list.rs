@@ -39,6 +39,19 @@ pub(crate) async fn handle(
         None => None,
     };
     let mut conn = state.engine.db.read().await?;
-    let rows = feedback::list(&mut conn, caller.project, task, params.kind, params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), FeedbackBody::from)))
+    let rows = feedback::list(
+        &mut conn,
+        caller.project,
+        task,
+        params.kind,
+        params.after,
+        limit + 1,
+    )
+    .await?;
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        FeedbackBody::from,
+    )))
 }

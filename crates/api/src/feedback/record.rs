@@ -19,7 +19,11 @@ use crate::{AppState, Problem};
         (status = 422, description = "a field cannot be taken", body = ProblemBody),
         (status = 429, description = "the write queue is full", body = ProblemBody),
     ))]
-pub(crate) async fn handle(caller: Caller, State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, Problem> {
     caller.require(Scope::Record)?;
     let key = idempotency_key(&request)?;
     let mut new: NewFeedback = parse_json(&read_bytes(request, &state).await?)?;
@@ -27,7 +31,10 @@ pub(crate) async fn handle(caller: Caller, State(state): State<AppState>, reques
         new.id = Some(derived_id(&caller, "feedback", &key));
     }
     let mut batch = RecordBatch::default();
-    state.engine.recorder().add_feedback(&mut batch, caller.project, &new)?;
+    state
+        .engine
+        .recorder()
+        .add_feedback(&mut batch, caller.project, &new)?;
     let recorded = state.engine.recorder().write(batch).await?;
     answer(recorded.first().copied())
 }

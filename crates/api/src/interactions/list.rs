@@ -48,10 +48,17 @@ pub(crate) async fn handle(
         task,
         label: params.label,
         status: params.status,
-        conversation: params.conversation.map(|name| ConversationId::derive(caller.project, &name)),
+        conversation: params
+            .conversation
+            .map(|name| ConversationId::derive(caller.project, &name)),
         confidence_below: params.confidence_below,
     };
     let mut conn = state.engine.db.read().await?;
     let rows = interactions::list(&mut conn, caller.project, &filter, params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), InteractionBody::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        InteractionBody::from,
+    )))
 }

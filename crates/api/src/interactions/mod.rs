@@ -75,7 +75,10 @@ impl From<Interaction> for InteractionBody {
             action_type: row.action_type,
             target_tool: row.target_tool,
             language: row.language,
-            tags: row.tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
+            tags: row
+                .tags
+                .and_then(|tags| serde_json::from_str(&tags).ok())
+                .unwrap_or_default(),
             is_reference: row.is_reference,
             occurred_at: format_rfc3339(row.occurred_at_us),
             created_at: format_rfc3339(row.created_at_us),

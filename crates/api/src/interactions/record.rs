@@ -69,9 +69,17 @@ pub(crate) struct LineProblem {
         (status = 422, description = "a field cannot be taken", body = ProblemBody),
         (status = 429, description = "the write queue is full", body = ProblemBody),
     ))]
-pub(crate) async fn handle(caller: Caller, State(state): State<AppState>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    caller: Caller,
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, Problem> {
     caller.require(Scope::Record)?;
-    let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = request
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     if content_type.contains("ndjson") {
         return record_stream(&caller, &state, request).await;
     }
@@ -96,13 +104,21 @@ pub(crate) async fn add(
 ) -> Result<(), Problem> {
     let task = state.engine.get_task(caller.project, &new.task).await?;
     let pseudonym_key = state.pseudonym_key(caller.project).await?;
-    state.engine.recorder().add_interaction(batch, &task, &pseudonym_key, new, is_reference, None)?;
+    state
+        .engine
+        .recorder()
+        .add_interaction(batch, &task, &pseudonym_key, new, is_reference, None)?;
     Ok(())
 }
 
 /// The answer for a single record.
 pub(crate) fn answer(recorded: Option<Recorded>) -> Result<Response, Problem> {
-    let Some(Recorded { id, outcome, is_mismatch }) = recorded else {
+    let Some(Recorded {
+        id,
+        outcome,
+        is_mismatch,
+    }) = recorded
+    else {
         return Err(Problem::new(ProblemKind::Internal, "the record was not written"));
     };
     let (status, outcome) = match outcome {
@@ -110,7 +126,15 @@ pub(crate) fn answer(recorded: Option<Recorded>) -> Result<Response, Problem> {
         RecordOutcome::Duplicate => (StatusCode::OK, "duplicate"),
         RecordOutcome::Conflict => return Err(id_is_taken(id)),
     };
-    Ok((status, axum::Json(RecordedBody { id, outcome, is_mismatch })).into_response())
+    Ok((
+        status,
+        axum::Json(RecordedBody {
+            id,
+            outcome,
+            is_mismatch,
+        }),
+    )
+        .into_response())
 }
 
 fn id_is_taken(id: uuid::Uuid) -> Problem {
@@ -120,10 +144,15 @@ fn id_is_taken(id: uuid::Uuid) -> Problem {
 
 /// The `Idempotency-Key` of a request.
 pub(crate) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let Some(header) = request.headers().get("idempotency-key") else {
+        return Ok(None);
+    };
     match header.to_str() {
         Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::field("/headers/idempotency-key", "give 1 to 200 visible ASCII characters")),
+        _ => Err(Problem::field(
+            "/headers/idempotency-key",
+            "give 1 to 200 visible ASCII characters",
+        )),
     }
 }
 
@@ -144,7 +173,10 @@ async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> R
         let at_end = chunk.is_none();
         if let Some(chunk) = chunk {
             let chunk = chunk.map_err(|error| {
-                let detail = format!("the stream broke off ({error}); {} lines before are stored", report.recorded);
+                let detail = format!(
+                    "the stream broke off ({error}); {} lines before are stored",
+                    report.recorded
+                );
                 Problem::new(ProblemKind::Unreadable, detail)
             })?;
             lines.push(&chunk);
@@ -169,7 +201,11 @@ async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> R
         if at_end {
             write(state, &mut batch, &mut report, &mut is_first).await?;
             let all_refused = report.refused > 0 && report.recorded + report.duplicates == 0;
-            let status = if all_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+            let status = if all_refused {
+                StatusCode::UNPROCESSABLE_ENTITY
+            } else {
+                StatusCode::OK
+            };
             return Ok((status, axum::Json(report)).into_response());
         }
     }
@@ -194,7 +230,11 @@ async fn write(
         return Ok(());
     }
     let recorder = state.engine.recorder();
-    let recorded = if *is_first { recorder.write(records).await? } else { recorder.write_when_room(records).await? };
+    let recorded = if *is_first {
+        recorder.write(records).await?
+    } else {
+        recorder.write_when_room(records).await?
+    };
     *is_first = false;
     for (record, line) in recorded.into_iter().zip(lines) {
         match record.outcome {
@@ -213,10 +253,17 @@ impl StreamBody {
             return;
         }
         let named = problem.errors().iter();
-        let mut errors: Vec<FieldProblem> =
-            named.map(|field| FieldProblem { pointer: field.pointer.clone(), detail: field.detail.clone() }).collect();
+        let mut errors: Vec<FieldProblem> = named
+            .map(|field| FieldProblem {
+                pointer: field.pointer.clone(),
+                detail: field.detail.clone(),
+            })
+            .collect();
         if errors.is_empty() {
-            errors.push(FieldProblem { pointer: String::new(), detail: problem.detail().to_owned() });
+            errors.push(FieldProblem {
+                pointer: String::new(),
+                detail: problem.detail().to_owned(),
+            });
         }
         self.errors.push(LineProblem { line, errors });
     }

@@ -25,7 +25,10 @@ pub(crate) async fn handle(
     let mut conn = state.engine.db.begin().await?;
     get_job(&mut conn, caller.project, id).await?;
     if !jobs::cancel(&mut conn, caller.project, id, state.engine.ids.now_us()).await? {
-        return Err(Problem::new(ProblemKind::Conflict, format!("job {id} has ended; there is nothing to stop")));
+        return Err(Problem::new(
+            ProblemKind::Conflict,
+            format!("job {id} has ended; there is nothing to stop"),
+        ));
     }
     let job = get_job(&mut conn, caller.project, id).await?;
     conn.commit().await?;

@@ -32,7 +32,14 @@ pub(crate) async fn handle(
     caller.require(Scope::Read)?;
     let id: JobId = path_id(&id)?;
     get_job(&mut state.engine.db.read().await?, caller.project, id).await?;
-    let watch = Watch { state, project: caller.project, id, last_event: 0, last_progress: None, has_ended: false };
+    let watch = Watch {
+        state,
+        project: caller.project,
+        id,
+        last_event: 0,
+        last_progress: None,
+        has_ended: false,
+    };
     let events = futures::stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok(event), watch))
@@ -57,7 +64,9 @@ impl Watch {
                 return None;
             }
             let mut conn = self.state.engine.db.read().await.ok()?;
-            let noted = jobs::list_events(&mut conn, self.id, self.last_event).await.ok()?;
+            let noted = jobs::list_events(&mut conn, self.id, self.last_event)
+                .await
+                .ok()?;
             if let Some(event) = noted.into_iter().next() {
                 self.last_event = event.id;
                 let body = serde_json::json!({ "progress": event.progress, "message": event.message });

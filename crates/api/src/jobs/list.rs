@@ -33,6 +33,18 @@ pub(crate) async fn handle(
     caller.require(Scope::Read)?;
     let limit = checked_limit(params.limit)?;
     let mut conn = state.engine.db.read().await?;
-    let rows = jobs::list(&mut conn, caller.project, params.state.as_deref(), params.after, limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), JobBody::from)))
+    let rows = jobs::list(
+        &mut conn,
+        caller.project,
+        params.state.as_deref(),
+        params.after,
+        limit + 1,
+    )
+    .await?;
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        JobBody::from,
+    )))
 }

@@ -59,6 +59,8 @@ impl From<JobRow> for JobBody {
 
 /// The job of this project with this id, or a problem.
 pub(crate) async fn get_job(conn: &mut Conn, project: ProjectId, id: JobId) -> Result<JobRow, Problem> {
-    let found = jobs::find(conn, id).await?.filter(|job| job.project_id == project.0);
+    let found = jobs::find(conn, id)
+        .await?
+        .filter(|job| job.project_id == project.0);
     found.ok_or_else(|| Problem::not_found("job", id))
 }

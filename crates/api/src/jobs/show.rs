@@ -21,5 +21,7 @@ pub(crate) async fn handle(
 ) -> Result<Json<JobBody>, Problem> {
     caller.require(Scope::Read)?;
     let mut conn = state.engine.db.read().await?;
-    Ok(Json(get_job(&mut conn, caller.project, path_id(&id)?).await?.into()))
+    Ok(Json(
+        get_job(&mut conn, caller.project, path_id(&id)?).await?.into(),
+    ))
 }

@@ -58,7 +58,10 @@ pub(crate) async fn handle(
     let b = get_version(&mut conn, task.task_id(), &params.b).await?;
     drop(conn);
     let later = if a.number > b.number { &a } else { &b };
-    let dataset = state.engine.get_dataset(caller.project, DatasetId(later.dataset_id)).await?;
+    let dataset = state
+        .engine
+        .get_dataset(caller.project, DatasetId(later.dataset_id))
+        .await?;
     let measured_a = state.engine.evaluate_version(&a, &dataset).await?;
     let measured_b = state.engine.evaluate_version(&b, &dataset).await?;
     let side = |version: String, measured: &hone_learn::Evaluation| SideBody {

@@ -55,7 +55,11 @@ impl From<ModelVersion> for ModelBody {
 }
 
 /// The version of a task with this name, or a problem.
-pub(crate) async fn get_version(conn: &mut Conn, task: TaskId, version: &str) -> Result<ModelVersion, Problem> {
+pub(crate) async fn get_version(
+    conn: &mut Conn,
+    task: TaskId,
+    version: &str,
+) -> Result<ModelVersion, Problem> {
     let found = versions::find_by_version(conn, task, version.trim_start_matches('v')).await?;
     found.ok_or_else(|| Problem::not_found("model version", version))
 }

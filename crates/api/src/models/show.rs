@@ -21,5 +21,7 @@ pub(crate) async fn handle(
     caller.require(Scope::Read)?;
     let task = state.engine.get_task(caller.project, &task).await?;
     let mut conn = state.engine.db.read().await?;
-    Ok(Json(get_version(&mut conn, task.task_id(), &version).await?.into()))
+    Ok(Json(
+        get_version(&mut conn, task.task_id(), &version).await?.into(),
+    ))
 }

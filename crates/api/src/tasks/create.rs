@@ -33,6 +33,9 @@ pub(crate) async fn handle(
 ) -> Result<(StatusCode, Json<TaskBody>), Problem> {
     caller.require(Scope::Admin)?;
     let CreateTaskRequest { name, kind, policy } = request;
-    let task = state.engine.create_task(caller.project, &name, kind, policy).await?;
+    let task = state
+        .engine
+        .create_task(caller.project, &name, kind, policy)
+        .await?;
     Ok((StatusCode::CREATED, Json(task.into())))
 }

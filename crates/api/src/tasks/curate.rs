@@ -23,5 +23,11 @@ pub(crate) async fn handle(
     let task = state.engine.get_task(caller.project, &name).await?;
     let job = state.engine.start_curation(&task).await?;
     state.worker.wake();
-    Ok((StatusCode::ACCEPTED, Json(StartedBody { job_id: Some(job.0), run_id: None })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(StartedBody {
+            job_id: Some(job.0),
+            run_id: None,
+        }),
+    ))
 }

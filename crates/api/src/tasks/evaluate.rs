@@ -44,8 +44,14 @@ pub(crate) async fn handle(
     caller.require(Scope::Operate)?;
     let task = state.engine.get_task(caller.project, &name).await?;
     let dataset = request.dataset_id.map(DatasetId);
-    let (version, dataset, evaluation) =
-        state.engine.evaluate_by_hand(&task, request.version.as_deref(), dataset).await?;
+    let (version, dataset, evaluation) = state
+        .engine
+        .evaluate_by_hand(&task, request.version.as_deref(), dataset)
+        .await?;
     let metrics = serde_json::to_value(&evaluation).unwrap_or_default();
-    Ok(Json(EvaluationBody { version: version.version, dataset_id: dataset.id, metrics }))
+    Ok(Json(EvaluationBody {
+        version: version.version,
+        dataset_id: dataset.id,
+        metrics,
+    }))
 }

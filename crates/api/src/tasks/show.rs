@@ -41,7 +41,11 @@ pub(crate) async fn handle(
     caller.require(Scope::Read)?;
     let task = state.engine.get_task(caller.project, &name).await?;
     let counters = progress::get(&mut state.engine.db.read().await?, task.task_id()).await?;
-    let serving = state.engine.served(&task).ok().map(|served| served.version.version.clone());
+    let serving = state
+        .engine
+        .served(&task)
+        .ok()
+        .map(|served| served.version.version.clone());
     Ok(Json(TaskDetail {
         task: (*task).clone().into(),
         serving,

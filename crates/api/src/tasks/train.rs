@@ -32,9 +32,19 @@ pub(crate) async fn handle(
 ) -> Result<(StatusCode, Json<StartedBody>), Problem> {
     caller.require(Scope::Operate)?;
     let body = read_bytes(request, &state).await?;
-    let request = if body.is_empty() { TrainRequest::default() } else { parse_json(&body)? };
+    let request = if body.is_empty() {
+        TrainRequest::default()
+    } else {
+        parse_json(&body)?
+    };
     let task = state.engine.get_task(caller.project, &name).await?;
     let run = state.engine.start_training(&task, request.settings).await?;
     state.worker.wake();
-    Ok((StatusCode::ACCEPTED, Json(StartedBody { job_id: None, run_id: Some(run.0) })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(StartedBody {
+            job_id: None,
+            run_id: Some(run.0),
+        }),
+    ))
 }

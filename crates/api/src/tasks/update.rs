@@ -28,6 +28,9 @@ pub(crate) async fn handle(
     JsonBody(request): JsonBody<UpdateTaskRequest>,
 ) -> Result<Json<TaskBody>, Problem> {
     caller.require(Scope::Admin)?;
-    let task = state.engine.update_policy(caller.project, &name, request.policy).await?;
+    let task = state
+        .engine
+        .update_policy(caller.project, &name, request.policy)
+        .await?;
     Ok(Json(task.into()))
 }

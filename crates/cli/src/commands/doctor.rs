@@ -19,7 +19,10 @@ pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCo
     match App::open(config).await {
         Err(error) => checks.push(("database", Err(format!("{error:#}")))),
         Ok(app) => {
-            checks.push(("database", Ok(format!("{} opened, schema up to date", app.engine.db.kind()))));
+            checks.push((
+                "database",
+                Ok(format!("{} opened, schema up to date", app.engine.db.kind())),
+            ));
             checks.extend(check_app(&app).await?);
             app.close().await;
         }
@@ -47,19 +50,47 @@ pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCo
 async fn check_app(app: &App) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     let probe = app.engine.artifacts.put("hone doctor").await;
-    checks.push(("artifacts", probe.map(|_| "the folder can be written to".to_owned()).map_err(|error| error.to_string())));
+    checks.push((
+        "artifacts",
+        probe
+            .map(|_| "the folder can be written to".to_owned())
+            .map_err(|error| error.to_string()),
+    ));
     let mut conn = app.engine.db.read().await?;
-    let count = keys::list(&mut conn, app.project).await?.iter().filter(|key| key.revoked_at_us.is_none()).count();
+    let count = keys::list(&mut conn, app.project)
+        .await?
+        .iter()
+        .filter(|key| key.revoked_at_us.is_none())
+        .count();
     let hint = "no API key; make one with `hone key create`".to_owned();
-    checks.push(("keys", if count > 0 { Ok(format!("{count} working")) } else { Err(hint) }));
+    checks.push((
+        "keys",
+        if count > 0 {
+            Ok(format!("{count} working"))
+        } else {
+            Err(hint)
+        },
+    ));
     let dead = jobs::list(&mut conn, app.project, Some("dead"), None, 10).await?;
     let first = dead.first().and_then(|job| job.error.clone()).unwrap_or_default();
-    let hint = format!("{} given up, the last because: {first}; see `hone jobs list --state dead`", dead.len());
-    checks.push(("jobs", if dead.is_empty() { Ok("none given up".to_owned()) } else { Err(hint) }));
+    let hint = format!(
+        "{} given up, the last because: {first}; see `hone jobs list --state dead`",
+        dead.len()
+    );
+    checks.push((
+        "jobs",
+        if dead.is_empty() {
+            Ok("none given up".to_owned())
+        } else {
+            Err(hint)
+        },
+    ));
     for serving in deployments::list_serving(&mut conn).await? {
         let version = versions::get(&mut conn, ModelVersionId(serving.model_version_id)).await?;
         let loaded = app.engine.artifacts.get(&version.artifact_hash).await;
-        let outcome = loaded.map(|_| format!("version {} is whole", version.version)).map_err(|error| error.to_string());
+        let outcome = loaded
+            .map(|_| format!("version {} is whole", version.version))
+            .map_err(|error| error.to_string());
         checks.push(("live model", outcome));
     }
     Ok(checks)

@@ -19,21 +19,31 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
     let task = app.engine.get_task(app.project, &args.task).await?;
     let (version, evaluation, texts) = if let Some(file) = &args.file {
         let (texts, labels) = read_labelled(file)?;
-        let (version, evaluation) =
-            app.engine.evaluate_texts(&task, args.version.as_deref(), texts.clone(), labels).await?;
+        let (version, evaluation) = app
+            .engine
+            .evaluate_texts(&task, args.version.as_deref(), texts.clone(), labels)
+            .await?;
         (version, evaluation, texts)
     } else {
-        let (version, _, evaluation) = app.engine.evaluate_by_hand(&task, args.version.as_deref(), None).await?;
+        let (version, _, evaluation) = app
+            .engine
+            .evaluate_by_hand(&task, args.version.as_deref(), None)
+            .await?;
         (version, evaluation, Vec::new())
     };
     let mut value = serde_json::to_value(&evaluation)?;
     value["version"] = serde_json::json!(version.version);
-    output.result(&value, || print(&evaluation, &version.version, &texts, args.labels, output));
+    output.result(&value, || {
+        print(&evaluation, &version.version, &texts, args.labels, output)
+    });
     Ok(ExitCode::SUCCESS)
 }
 
 fn read_labelled(file: &std::path::Path) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let name = file.extension().and_then(|extension| extension.to_str()).unwrap_or("jsonl");
+    let name = file
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or("jsonl");
     let format: FileFormat = name.parse().map_err(|problem: String| anyhow::anyhow!(problem))?;
     let reader = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     let (mut texts, mut labels) = (Vec::new(), Vec::new());
@@ -48,7 +58,10 @@ fn read_labelled(file: &std::path::Path) -> anyhow::Result<(Vec<String>, Vec<Str
 }
 
 fn print(evaluation: &Evaluation, version: &str, texts: &[String], with_labels: bool, output: Output) {
-    output.raw(&format!("version {version} on {} examples, {} labels", evaluation.sample_count, evaluation.label_count));
+    output.raw(&format!(
+        "version {version} on {} examples, {} labels",
+        evaluation.sample_count, evaluation.label_count
+    ));
     let rows = [
         ("accuracy", evaluation.accuracy),
         ("macro precision", evaluation.macro_precision),
@@ -57,22 +70,40 @@ fn print(evaluation: &Evaluation, version: &str, texts: &[String], with_labels: 
         ("ECE", evaluation.ece),
         ("log-loss", evaluation.log_loss),
     ];
-    let cells = rows.iter().map(|(name, value)| vec![(*name).to_owned(), format!("{value:.4}")]);
+    let cells = rows
+        .iter()
+        .map(|(name, value)| vec![(*name).to_owned(), format!("{value:.4}")]);
     output.table(&["metric", "value"], cells.collect());
     if with_labels {
         let cells = evaluation.per_label.iter().map(|(label, metrics)| {
             let number = |value: f64| format!("{value:.3}");
-            let (precision, recall, f1) = (number(metrics.precision), number(metrics.recall), number(metrics.f1));
+            let (precision, recall, f1) = (
+                number(metrics.precision),
+                number(metrics.recall),
+                number(metrics.f1),
+            );
             vec![label.clone(), precision, recall, f1, metrics.support.to_string()]
         });
-        output.table(&["label", "precision", "recall", "F1", "support"], cells.collect());
+        output.table(
+            &["label", "precision", "recall", "F1", "support"],
+            cells.collect(),
+        );
     }
     if !texts.is_empty() && !evaluation.misclassified.is_empty() {
         output.raw("mistakes the model was surest of");
-        let cells = evaluation.misclassified.iter().take(SHOWN_MISTAKES).map(|missed| {
-            let probability = format!("{:.2}", missed.probability);
-            vec![texts[missed.row].clone(), missed.label.clone(), missed.predicted.clone(), probability]
-        });
+        let cells = evaluation
+            .misclassified
+            .iter()
+            .take(SHOWN_MISTAKES)
+            .map(|missed| {
+                let probability = format!("{:.2}", missed.probability);
+                vec![
+                    texts[missed.row].clone(),
+                    missed.label.clone(),
+                    missed.predicted.clone(),
+                    probability,
+                ]
+            });
         output.table(&["text", "label", "predicted", "probability"], cells.collect());
     }
 }

@@ -47,7 +47,13 @@ async fn list(app: &App, state: Option<&str>, output: Output) -> anyhow::Result<
         let cells = rows.iter().map(|job| {
             let note = job.error.clone().unwrap_or_else(|| job.message.clone());
             let attempt = format!("{} of {}", job.attempt, job.max_attempts);
-            vec![job.id.to_string(), job.kind.clone(), job.state.clone(), attempt, note]
+            vec![
+                job.id.to_string(),
+                job.kind.clone(),
+                job.state.clone(),
+                attempt,
+                note,
+            ]
         });
         output.table(&["id", "kind", "state", "attempt", "note"], cells.collect());
     });

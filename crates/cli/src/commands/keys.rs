@@ -15,8 +15,14 @@ use crate::output::Output;
 pub(super) async fn init(app: &App, output: Output) -> anyhow::Result<ExitCode> {
     output.say(format!("database  {}", app.config.database_url()));
     output.say(format!("project   {}", app.config.project));
-    if keys::list(&mut app.engine.db.read().await?, app.project).await?.is_empty() {
-        let new = app.engine.create_key(app.project, "default", ScopeSet::all(), None).await?;
+    if keys::list(&mut app.engine.db.read().await?, app.project)
+        .await?
+        .is_empty()
+    {
+        let new = app
+            .engine
+            .create_key(app.project, "default", ScopeSet::all(), None)
+            .await?;
         print_new(&new, output);
     } else {
         output.say("keys      there are some already; `hone key create` makes another");
@@ -27,10 +33,18 @@ pub(super) async fn init(app: &App, output: Output) -> anyhow::Result<ExitCode> 
 
 pub(super) async fn run(app: &App, command: KeyCommand, output: Output) -> anyhow::Result<ExitCode> {
     match command {
-        KeyCommand::Create { name, scopes, expires_in } => {
+        KeyCommand::Create {
+            name,
+            scopes,
+            expires_in,
+        } => {
             let scopes: ScopeSet = scopes.parse()?;
-            let expires_at_us = expires_in.map(|days| app.engine.ids.now_us() + i64::from(days) * 24 * HOUR_US);
-            let new = app.engine.create_key(app.project, &name, scopes, expires_at_us).await?;
+            let expires_at_us =
+                expires_in.map(|days| app.engine.ids.now_us() + i64::from(days) * 24 * HOUR_US);
+            let new = app
+                .engine
+                .create_key(app.project, &name, scopes, expires_at_us)
+                .await?;
             print_new(&new, output);
         }
         KeyCommand::List => list(app, output).await?,
@@ -45,7 +59,10 @@ pub(super) async fn run(app: &App, command: KeyCommand, output: Output) -> anyho
 fn print_new(new: &NewKey, output: Output) {
     let value = json!({ "id": new.key.id, "key": new.secret, "scopes": new.key.scopes.to_string() });
     output.result(&value, || {
-        output.raw(&format!("key       {}   (shown once; scopes {})", new.secret, new.key.scopes));
+        output.raw(&format!(
+            "key       {}   (shown once; scopes {})",
+            new.secret, new.key.scopes
+        ));
     });
 }
 
@@ -62,7 +79,14 @@ async fn list(app: &App, output: Output) -> anyhow::Result<()> {
         json!({ "id": key.id, "name": key.name, "scopes": key.scopes.to_string(), "state": state(key) })
     });
     output.result(&value.collect(), || {
-        let cells = rows.iter().map(|key| vec![key.id.to_string(), key.name.clone(), key.scopes.to_string(), state(key)]);
+        let cells = rows.iter().map(|key| {
+            vec![
+                key.id.to_string(),
+                key.name.clone(),
+                key.scopes.to_string(),
+                state(key),
+            ]
+        });
         output.table(&["id", "name", "scopes", "state"], cells.collect());
     });
     Ok(())

@@ -73,6 +73,8 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Deploy(args) => models::deploy(app, args, output).await,
         Command::Rollback(args) => models::rollback(app, args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
-        Command::Demo(_) | Command::Doctor | Command::Config(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::Demo(_) | Command::Doctor | Command::Config(_) | Command::Completions { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

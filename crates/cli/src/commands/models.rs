@@ -38,17 +38,42 @@ pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Resul
                 format_rfc3339(row.created_at_us),
             ]
         });
-        output.table(&["version", "stage", "accuracy", "macro-F1", "KiB", "dataset", "registered"], cells.collect());
+        output.table(
+            &[
+                "version",
+                "stage",
+                "accuracy",
+                "macro-F1",
+                "KiB",
+                "dataset",
+                "registered",
+            ],
+            cells.collect(),
+        );
     });
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn deploy(app: &App, args: DeployArgs, output: Output) -> anyhow::Result<ExitCode> {
-    make_serve(app, &args.task, &DeployRequest::Version(args.version), &args.reason, output).await
+    make_serve(
+        app,
+        &args.task,
+        &DeployRequest::Version(args.version),
+        &args.reason,
+        output,
+    )
+    .await
 }
 
 pub(super) async fn rollback(app: &App, args: RollbackArgs, output: Output) -> anyhow::Result<ExitCode> {
-    make_serve(app, &args.task, &DeployRequest::Rollback(args.version), &args.reason, output).await
+    make_serve(
+        app,
+        &args.task,
+        &DeployRequest::Rollback(args.version),
+        &args.reason,
+        output,
+    )
+    .await
 }
 
 async fn make_serve(
@@ -59,8 +84,15 @@ async fn make_serve(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let deployment = app.engine.deploy(app.project, task, request, reason).await?;
-    let version = versions::get(&mut app.engine.db.read().await?, deployment.model_version_id.into()).await?;
-    let value = json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
-    output.result(&value, || output.raw(&format!("version {} serves {task}", version.version)));
+    let version = versions::get(
+        &mut app.engine.db.read().await?,
+        deployment.model_version_id.into(),
+    )
+    .await?;
+    let value =
+        json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
+    output.result(&value, || {
+        output.raw(&format!("version {} serves {task}", version.version))
+    });
     Ok(ExitCode::SUCCESS)
 }

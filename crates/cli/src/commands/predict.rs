@@ -40,7 +40,15 @@ fn print(text: &str, answer: &Answer, version: &str, output: Output) {
         return output.raw(&value.to_string());
     }
     let label = answer.label.as_deref().unwrap_or("(abstains)");
-    let others: Vec<String> =
-        answer.alternatives.iter().skip(1).map(|(label, probability)| format!("{label} {probability:.2}")).collect();
-    output.raw(&format!("{label}  {:.2}   ({})", answer.probability, others.join(", ")));
+    let others: Vec<String> = answer
+        .alternatives
+        .iter()
+        .skip(1)
+        .map(|(label, probability)| format!("{label} {probability:.2}"))
+        .collect();
+    output.raw(&format!(
+        "{label}  {:.2}   ({})",
+        answer.probability,
+        others.join(", ")
+    ));
 }

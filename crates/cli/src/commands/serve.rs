@@ -17,10 +17,19 @@ use crate::server;
 pub(super) async fn serve(app: &App, args: &ServeArgs, output: Output) -> anyhow::Result<ExitCode> {
     let listen = args.listen.as_ref().unwrap_or(&app.config.server.listen);
     let hint = "is the port taken? choose another with --listen";
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}; {hint}"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; {hint}"))?;
     let running = server::start(app, listener, !args.no_worker).await?;
-    output.raw(&format!("serving on http://{} with {}", running.address, app.engine.db.kind()));
-    if keys::list(&mut app.engine.db.read().await?, app.project).await?.is_empty() {
+    output.raw(&format!(
+        "serving on http://{} with {}",
+        running.address,
+        app.engine.db.kind()
+    ));
+    if keys::list(&mut app.engine.db.read().await?, app.project)
+        .await?
+        .is_empty()
+    {
         output.say("no API key yet: make one with `hone key create`");
     }
     server::stop_signal().await?;

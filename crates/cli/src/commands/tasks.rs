@@ -21,13 +21,19 @@ pub(super) async fn run(app: &App, command: TaskCommand, output: Output) -> anyh
             };
             let policy: TaskPolicy = parse_json(policy.as_bytes()).map_err(EngineError::from)?;
             let task = app.engine.create_task(app.project, &name, kind, policy).await?;
-            output.result(&value_of(&task), || output.raw(&format!("task {name} made ({})", task.kind)));
+            output.result(&value_of(&task), || {
+                output.raw(&format!("task {name} made ({})", task.kind))
+            });
         }
         TaskCommand::List => {
             let all = tasks::list(&mut app.engine.db.read().await?, app.project).await?;
             output.result(&all.iter().map(value_of).collect(), || {
                 let cells = all.iter().map(|task| {
-                    vec![task.name.clone(), task.kind.to_string(), format_rfc3339(task.created_at_us)]
+                    vec![
+                        task.name.clone(),
+                        task.kind.to_string(),
+                        format_rfc3339(task.created_at_us),
+                    ]
                 });
                 output.table(&["task", "kind", "made"], cells.collect());
             });
@@ -36,10 +42,15 @@ pub(super) async fn run(app: &App, command: TaskCommand, output: Output) -> anyh
         TaskCommand::Set { name, policy } => {
             let task = app.engine.get_task(app.project, &name).await?;
             let mut merged = serde_json::to_value(&task.policy)?;
-            merge(&mut merged, parse_json(policy.as_bytes()).map_err(EngineError::from)?);
+            merge(
+                &mut merged,
+                parse_json(policy.as_bytes()).map_err(EngineError::from)?,
+            );
             let policy: TaskPolicy = parse_json(merged.to_string().as_bytes()).map_err(EngineError::from)?;
             let task = app.engine.update_policy(app.project, &name, policy).await?;
-            output.result(&value_of(&task), || output.raw(&format!("policies of {name} changed")));
+            output.result(&value_of(&task), || {
+                output.raw(&format!("policies of {name} changed"))
+            });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -66,7 +77,11 @@ async fn show(app: &App, name: &str, output: Output) -> anyhow::Result<()> {
     let mut conn = app.engine.db.read().await?;
     let counters = progress::get(&mut conn, task.task_id()).await?;
     let serving = match deployments::find_serving(&mut conn, task.task_id()).await? {
-        Some(serving) => Some(versions::get(&mut conn, serving.model_version_id.into()).await?.version),
+        Some(serving) => Some(
+            versions::get(&mut conn, serving.model_version_id.into())
+                .await?
+                .version,
+        ),
         None => None,
     };
     let mut value = value_of(&task);
@@ -76,12 +91,18 @@ async fn show(app: &App, name: &str, output: Output) -> anyhow::Result<()> {
     value["new_validated"] = json!(counters.new_validated);
     output.result(&value, || {
         output.raw(&format!("task      {} ({})", task.name, task.kind));
-        output.raw(&format!("serving   {}", serving.as_deref().unwrap_or("no version yet")));
+        output.raw(&format!(
+            "serving   {}",
+            serving.as_deref().unwrap_or("no version yet")
+        ));
         output.raw(&format!(
             "examples  {} usable, {} new since the last training, {} of them validated by a person",
             counters.usable_examples, counters.new_examples, counters.new_validated
         ));
-        output.raw(&format!("policies  {}", serde_json::to_string_pretty(&task.policy).unwrap_or_default()));
+        output.raw(&format!(
+            "policies  {}",
+            serde_json::to_string_pretty(&task.policy).unwrap_or_default()
+        ));
     });
     Ok(())
 }

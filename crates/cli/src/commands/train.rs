@@ -32,13 +32,20 @@ pub(super) async fn curate(app: &App, task: &str, output: Output) -> anyhow::Res
 
 pub(super) async fn train(app: &App, args: &TrainArgs, output: Output) -> anyhow::Result<ExitCode> {
     let task = app.engine.get_task(app.project, &args.task).await?;
-    let settings: Option<Value> =
-        args.settings.as_ref().map(|text| parse_json(text.as_bytes()).map_err(EngineError::from)).transpose()?;
+    let settings: Option<Value> = args
+        .settings
+        .as_ref()
+        .map(|text| parse_json(text.as_bytes()).map_err(EngineError::from))
+        .transpose()?;
     let id = app.engine.start_training(&task, settings).await?;
     let run = wait_for_run(app, id, output).await?;
     match run.status {
         RunStatus::Completed => report(app, &run, output).await,
-        _ => anyhow::bail!("the run {}: {}", run.status, run.error.as_deref().unwrap_or("no reason is known")),
+        _ => anyhow::bail!(
+            "the run {}: {}",
+            run.status,
+            run.error.as_deref().unwrap_or("no reason is known")
+        ),
     }
 }
 
@@ -55,7 +62,10 @@ async fn wait_for_run(app: &App, id: RunId, output: Output) -> anyhow::Result<Ru
             if run.status.is_final() {
                 return Ok::<Run, anyhow::Error>(run);
             }
-            if let Some(job) = jobs::list(&mut conn, app.project, Some("running"), None, 1).await?.first() {
+            if let Some(job) = jobs::list(&mut conn, app.project, Some("running"), None, 1)
+                .await?
+                .first()
+            {
                 bar.set_position((job.progress * 100.0) as u64);
             }
             drop(conn);
@@ -73,12 +83,19 @@ async fn wait_for_run(app: &App, id: RunId, output: Output) -> anyhow::Result<Ru
 }
 
 async fn report(app: &App, run: &Run, output: Output) -> anyhow::Result<ExitCode> {
-    let decision: Decision =
-        serde_json::from_value(run.decision.clone().map(|json| json.0).context("the run has no decision")?)?;
+    let decision: Decision = serde_json::from_value(
+        run.decision
+            .clone()
+            .map(|json| json.0)
+            .context("the run has no decision")?,
+    )?;
     let metrics = run.metrics.clone().map(|json| json.0).unwrap_or_default();
     let version = run.model_version_id.context("the run registered no version")?;
     let version = versions::get(&mut app.engine.db.read().await?, version.into()).await?;
-    let duration_s = run.finished_at_us.zip(run.started_at_us).map(|(end, start)| (end - start) as f64 / 1e6);
+    let duration_s = run
+        .finished_at_us
+        .zip(run.started_at_us)
+        .map(|(end, start)| (end - start) as f64 / 1e6);
     let value = json!({
         "run_id": run.id, "version": version.version, "stage": version.stage, "decision": decision, "metrics": metrics,
         "duration_s": duration_s,
@@ -94,8 +111,16 @@ async fn report(app: &App, run: &Run, output: Output) -> anyhow::Result<ExitCode
             decision.held_out,
             duration_s.unwrap_or_default()
         ));
-        output.raw(&format!("{}: {}", if decision.accepted { "accepted" } else { "refused" }, decision.reason));
+        output.raw(&format!(
+            "{}: {}",
+            if decision.accepted { "accepted" } else { "refused" },
+            decision.reason
+        ));
         output.raw(&format!("stage {}", version.stage));
     });
-    Ok(if decision.accepted { ExitCode::SUCCESS } else { ExitCode::from(GATE_REFUSED) })
+    Ok(if decision.accepted {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(GATE_REFUSED)
+    })
 }

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hone_domain::{ExampleOrigin, Split, TaskKind, TaskPolicy};
 use hone_engine::{
-    EngineError, ExampleImport, FileFormat, ImportOutcome, ImportReport, RefusedLine, read_examples, write_dataset,
+    EngineError, ExampleImport, FileFormat, ImportOutcome, ImportReport, RefusedLine, read_examples,
+    write_dataset,
 };
 use hone_storage::tasks::Task;
 
@@ -47,7 +48,11 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     bar.finish_and_clear();
     print_report(&report, args, output)?;
     let nothing_taken = report.approved + report.rejected == 0 && !report.refused.is_empty();
-    Ok(if nothing_taken { ExitCode::from(INPUT_REFUSED) } else { ExitCode::SUCCESS })
+    Ok(if nothing_taken {
+        ExitCode::from(INPUT_REFUSED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 type NumberedLine = (usize, Result<ExampleImport, String>);
@@ -57,9 +62,11 @@ async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<Opt
     match app.engine.get_task(app.project, name).await {
         Ok(task) => Ok((!dry_run).then(|| (*task).clone())),
         Err(EngineError::NotFound { .. }) if dry_run => Ok(None),
-        Err(EngineError::NotFound { .. }) => {
-            Ok(Some(app.engine.create_task(app.project, name, TaskKind::Classify, TaskPolicy::default()).await?))
-        }
+        Err(EngineError::NotFound { .. }) => Ok(Some(
+            app.engine
+                .create_task(app.project, name, TaskKind::Classify, TaskPolicy::default())
+                .await?,
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -80,11 +87,16 @@ fn read_batches(
 ) -> Result<(), EngineError> {
     let mut batch = Vec::with_capacity(BATCH);
     read_examples(BufReader::with_capacity(1 << 20, file), format, |number, line| {
-        let line = line.map(|example| ExampleImport { split: split.or(example.split), ..example });
+        let line = line.map(|example| ExampleImport {
+            split: split.or(example.split),
+            ..example
+        });
         batch.push((number, line));
         if batch.len() == BATCH {
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-            sender.blocking_send(full).map_err(|_| EngineError::ShuttingDown)?;
+            sender
+                .blocking_send(full)
+                .map_err(|_| EngineError::ShuttingDown)?;
         }
         Ok(())
     })?;
@@ -100,10 +112,12 @@ async fn store(
     let mut imports = Vec::with_capacity(batch.len());
     for (line, read) in batch {
         report.lines += 1;
-        match read.and_then(|example| if example.label.is_some() || example.target.is_some() {
-            Ok(example)
-        } else {
-            Err("has neither label nor target; give what should be learned".to_owned())
+        match read.and_then(|example| {
+            if example.label.is_some() || example.target.is_some() {
+                Ok(example)
+            } else {
+                Err("has neither label nor target; give what should be learned".to_owned())
+            }
         }) {
             Ok(example) => imports.push(example),
             Err(problem) => report.refused.push(RefusedLine { line, problem }),
@@ -113,7 +127,11 @@ async fn store(
         report.approved += imports.len();
         return Ok(());
     };
-    for outcome in app.engine.import_examples(task, imports, ExampleOrigin::Imported).await? {
+    for outcome in app
+        .engine
+        .import_examples(task, imports, ExampleOrigin::Imported)
+        .await?
+    {
         match outcome {
             ImportOutcome::Approved(_) => report.approved += 1,
             ImportOutcome::Rejected(..) => report.rejected += 1,
@@ -136,7 +154,10 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
             output.raw(&format!("  line {}: {}", refused.line, refused.problem));
         }
         if report.refused.len() > SHOWN_REFUSED {
-            output.raw(&format!("  … and {} more; --json prints all", report.refused.len() - SHOWN_REFUSED));
+            output.raw(&format!(
+                "  … and {} more; --json prints all",
+                report.refused.len() - SHOWN_REFUSED
+            ));
         }
     });
     Ok(())
@@ -151,17 +172,28 @@ pub(super) async fn export(app: &App, args: &ExportArgs) -> anyhow::Result<ExitC
         write_dataset(&rows, format, BufWriter::new(std::io::stdout().lock()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = args
+        .file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     // Complete or not there: a half-written export would look whole.
     let mut file = tempfile::NamedTempFile::new_in(folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
     write_dataset(&rows, format, BufWriter::new(&mut file))?;
     file.flush()?;
-    file.persist(&args.file).with_context(|| format!("cannot write {}", args.file.display()))?;
+    file.persist(&args.file)
+        .with_context(|| format!("cannot write {}", args.file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn format_of(given: Option<&str>, file: &Path) -> anyhow::Result<FileFormat> {
-    let from_name = file.extension().and_then(|extension| extension.to_str()).unwrap_or("jsonl");
-    given.unwrap_or(from_name).parse().map_err(|problem: String| anyhow::anyhow!("{problem} (--format)"))
+    let from_name = file
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or("jsonl");
+    given
+        .unwrap_or(from_name)
+        .parse()
+        .map_err(|problem: String| anyhow::anyhow!("{problem} (--format)"))
 }

@@ -23,8 +23,21 @@ pub(super) fn print(blocks: &[Block], versions: &[VersionSummary], output: Outpu
             version.reason.replace('_', " "),
         ]
     });
-    output.table(&["version", "stage", "examples", "accuracy", "macro-F1", "trained because of"], rows.collect());
-    let refused = versions.iter().filter(|version| version.stage == "refused").count();
+    output.table(
+        &[
+            "version",
+            "stage",
+            "examples",
+            "accuracy",
+            "macro-F1",
+            "trained because of",
+        ],
+        rows.collect(),
+    );
+    let refused = versions
+        .iter()
+        .filter(|version| version.stage == "refused")
+        .count();
     let deployed = versions.len() - refused;
     let (first, last) = (blocks.first(), blocks.last());
     output.raw(&format!(
@@ -38,7 +51,10 @@ pub(super) fn print(blocks: &[Block], versions: &[VersionSummary], output: Outpu
 fn chart(blocks: &[Block]) -> Vec<String> {
     let mut lines = Vec::new();
     for line in (1..=HEIGHT).rev() {
-        let bars: String = blocks.iter().map(|block| cell(block.accuracy * HEIGHT as f64, line)).collect();
+        let bars: String = blocks
+            .iter()
+            .map(|block| cell(block.accuracy * HEIGHT as f64, line))
+            .collect();
         lines.push(format!("{:>4} % │{bars}", line * 100 / HEIGHT));
     }
     let mut before: Option<&str> = None;
@@ -51,7 +67,11 @@ fn chart(blocks: &[Block]) -> Vec<String> {
     let total = blocks.last().map_or(0, |block| block.messages);
     lines.push(format!("       └{}", "─".repeat(blocks.len() * 3)));
     lines.push(format!("        {marks}  ▲ another version went live"));
-    lines.push(format!("        0{:>width$} messages", total, width = (blocks.len() * 3).saturating_sub(1)));
+    lines.push(format!(
+        "        0{:>width$} messages",
+        total,
+        width = (blocks.len() * 3).saturating_sub(1)
+    ));
     lines
 }
 
@@ -73,7 +93,11 @@ mod tests {
             accuracy,
             serving: serving.map(str::to_owned),
         };
-        let blocks = [block(40, 0.0, None), block(80, 0.5, Some("1.0.0")), block(120, 1.0, Some("1.0.0"))];
+        let blocks = [
+            block(40, 0.0, None),
+            block(80, 0.5, Some("1.0.0")),
+            block(120, 1.0, Some("1.0.0")),
+        ];
         insta::assert_snapshot!(chart(&blocks).join("\n"));
     }
 }

@@ -33,20 +33,32 @@ pub(super) struct VersionSummary {
 impl Client {
     pub fn new(address: &str, key: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
-        Ok(Self { http, address: address.to_owned(), key: key.to_owned() })
+        Ok(Self {
+            http,
+            address: address.to_owned(),
+            key: key.to_owned(),
+        })
     }
 
     /// Asks the model; while there is none, a person answers and the message is recorded without a label.
     pub async fn ask(&self, text: &str) -> anyhow::Result<Reply> {
-        let (status, body) = self.post("/v1/classify", &json!({ "task": TASK, "text": text })).await?;
+        let (status, body) = self
+            .post("/v1/classify", &json!({ "task": TASK, "text": text }))
+            .await?;
         if status == StatusCode::CONFLICT {
             let record = json!({ "task": TASK, "input": text, "source": "human" });
             let (_, body) = self.post("/v1/interactions", &record).await?;
-            return Ok(Reply { interaction_id: string(&body["id"])?, label: None });
+            return Ok(Reply {
+                interaction_id: string(&body["id"])?,
+                label: None,
+            });
         }
         let prediction = &body["predictions"][0];
         let label = prediction["label"].as_str().map(str::to_owned);
-        Ok(Reply { interaction_id: string(&prediction["interaction_id"])?, label })
+        Ok(Reply {
+            interaction_id: string(&prediction["interaction_id"])?,
+            label,
+        })
     }
 
     /// Says which label is right.
@@ -57,12 +69,18 @@ impl Client {
 
     /// Says that the answer was right.
     pub async fn approve(&self, interaction_id: &str) -> anyhow::Result<()> {
-        self.feedback(&json!({ "interaction_id": interaction_id, "kind": "thumb", "up": true })).await
+        self.feedback(&json!({ "interaction_id": interaction_id, "kind": "thumb", "up": true }))
+            .await
     }
 
     /// Starts a training with settings of its own.
     pub async fn train(&self, settings: &Value) -> anyhow::Result<()> {
-        let (status, body) = self.post(&format!("/v1/tasks/{TASK}/train"), &json!({ "settings": settings })).await?;
+        let (status, body) = self
+            .post(
+                &format!("/v1/tasks/{TASK}/train"),
+                &json!({ "settings": settings }),
+            )
+            .await?;
         anyhow::ensure!(status.is_success(), "training not started: {body}");
         Ok(())
     }
@@ -73,7 +91,9 @@ impl Client {
             let queued = self.get("/v1/jobs?state=queued&limit=50").await?;
             let running = self.get("/v1/jobs?state=running&limit=1").await?;
             let is_scheduled = |job: &Value| job["kind"] == "CheckTriggers";
-            let waits = queued["items"].as_array().is_some_and(|jobs| jobs.iter().any(|job| !is_scheduled(job)));
+            let waits = queued["items"]
+                .as_array()
+                .is_some_and(|jobs| jobs.iter().any(|job| !is_scheduled(job)));
             if !waits && running["items"].as_array().is_none_or(Vec::is_empty) {
                 return Ok(());
             }
@@ -94,7 +114,12 @@ impl Client {
         let datasets = self.get(&format!("/v1/datasets?task={TASK}&limit=100")).await?;
         let items = |page: &Value| page["items"].as_array().cloned().unwrap_or_default();
         let (runs, datasets) = (items(&runs), items(&datasets));
-        let by_id = |list: &[Value], id: &Value| list.iter().find(|item| item["id"] == *id).cloned().unwrap_or_default();
+        let by_id = |list: &[Value], id: &Value| {
+            list.iter()
+                .find(|item| item["id"] == *id)
+                .cloned()
+                .unwrap_or_default()
+        };
         let mut versions: Vec<VersionSummary> = items(&models)
             .iter()
             .map(|model| VersionSummary {
@@ -102,8 +127,13 @@ impl Client {
                 stage: model["stage"].as_str().unwrap_or_default().to_owned(),
                 accuracy: model["metrics"]["accuracy"].as_f64().unwrap_or_default(),
                 macro_f1: model["metrics"]["macro_f1"].as_f64().unwrap_or_default(),
-                examples: by_id(&datasets, &model["dataset_id"])["example_count"].as_i64().unwrap_or_default(),
-                reason: by_id(&runs, &model["run_id"])["reason"].as_str().unwrap_or_default().to_owned(),
+                examples: by_id(&datasets, &model["dataset_id"])["example_count"]
+                    .as_i64()
+                    .unwrap_or_default(),
+                reason: by_id(&runs, &model["run_id"])["reason"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
             })
             .collect();
         versions.reverse();
@@ -117,17 +147,33 @@ impl Client {
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
-        let request = self.http.post(format!("{}{path}", self.address)).bearer_auth(&self.key).json(body);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.address))
+            .bearer_auth(&self.key)
+            .json(body);
         let response = request.send().await.with_context(|| format!("POST {path}"))?;
         Ok((response.status(), response.json().await?))
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let request = self.http.get(format!("{}{path}", self.address)).bearer_auth(&self.key);
-        Ok(request.send().await.with_context(|| format!("GET {path}"))?.error_for_status()?.json().await?)
+        let request = self
+            .http
+            .get(format!("{}{path}", self.address))
+            .bearer_auth(&self.key);
+        Ok(request
+            .send()
+            .await
+            .with_context(|| format!("GET {path}"))?
+            .error_for_status()?
+            .json()
+            .await?)
     }
 }
 
 fn string(value: &Value) -> anyhow::Result<String> {
-    Ok(value.as_str().context("the server answered without an interaction id")?.to_owned())
+    Ok(value
+        .as_str()
+        .context("the server answered without an interaction id")?
+        .to_owned())
 }

@@ -15,8 +15,14 @@ pub(super) fn messages() -> Vec<Message> {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             intent = name;
         } else if !line.is_empty() && !line.starts_with('#') {
-            messages.push(Message { text: line.to_owned(), intent });
-            messages.push(Message { text: with_greeting(line, messages.len()), intent });
+            messages.push(Message {
+                text: line.to_owned(),
+                intent,
+            });
+            messages.push(Message {
+                text: with_greeting(line, messages.len()),
+                intent,
+            });
         }
     }
     shuffle(&mut messages);
@@ -35,7 +41,11 @@ fn with_greeting(line: &str, number: usize) -> String {
 
 /// Swaps two neighbouring letters inside the longest word, as hurried fingers do.
 fn swap_letters(line: &str, number: usize) -> String {
-    let Some(word) = line.split(' ').filter(|word| word.is_ascii()).max_by_key(|word| word.len()) else {
+    let Some(word) = line
+        .split(' ')
+        .filter(|word| word.is_ascii())
+        .max_by_key(|word| word.len())
+    else {
         return line.to_owned();
     };
     if word.len() < 4 {
@@ -51,7 +61,9 @@ fn swap_letters(line: &str, number: usize) -> String {
 fn shuffle(messages: &mut [Message]) {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for last in (1..messages.len()).rev() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         messages.swap(last, (state >> 33) as usize % (last + 1));
     }
 }
@@ -67,6 +79,10 @@ mod tests {
         let intents: BTreeSet<&str> = messages.iter().map(|message| message.intent).collect();
         assert_eq!(intents.len(), 12);
         assert!(messages.len() >= 600, "{}", messages.len());
-        assert!(messages.iter().all(|message| !message.intent.is_empty() && !message.text.is_empty()));
+        assert!(
+            messages
+                .iter()
+                .all(|message| !message.intent.is_empty() && !message.text.is_empty())
+        );
     }
 }

@@ -35,20 +35,32 @@ pub(crate) async fn run(args: &DemoArgs, output: &Output) -> anyhow::Result<Exit
     let app = App::open(config).await?;
     let listener = match TcpListener::bind(("127.0.0.1", args.port)).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.context("no free port on 127.0.0.1")?,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("no free port on 127.0.0.1")?,
     };
     let running = server::start(&app, listener, true).await?;
-    let key = app.engine.create_key(app.project, "demo", ScopeSet::all(), None).await?;
-    app.engine.create_task(app.project, TASK, TaskKind::Classify, demo_policy()).await?;
+    let key = app
+        .engine
+        .create_key(app.project, "demo", ScopeSet::all(), None)
+        .await?;
+    app.engine
+        .create_task(app.project, TASK, TaskKind::Classify, demo_policy())
+        .await?;
     let address = format!("http://{}", running.address);
-    output.say(format!("Hone serves {address} over the empty folder {data}; open the page to watch\n"));
+    output.say(format!(
+        "Hone serves {address} over the empty folder {data}; open the page to watch\n"
+    ));
     let client = client::Client::new(&address, &key.secret)?;
     let story = replay::run(&client, *output).await?;
     let summary = client.summary().await?;
-    output.result(&serde_json::json!({ "replay": story, "versions": summary, "data": data }), || {
-        chart::print(&story, &summary, *output);
-        print_next(&address, &key.secret, &data, args.stay, *output);
-    });
+    output.result(
+        &serde_json::json!({ "replay": story, "versions": summary, "data": data }),
+        || {
+            chart::print(&story, &summary, *output);
+            print_next(&address, &key.secret, &data, args.stay, *output);
+        },
+    );
     if args.stay {
         server::stop_signal().await?;
     }
@@ -59,7 +71,10 @@ pub(crate) async fn run(args: &DemoArgs, output: &Output) -> anyhow::Result<Exit
 
 /// A folder of its own that stays, so that the commands printed at the end work.
 fn demo_folder() -> anyhow::Result<std::path::PathBuf> {
-    let folder = tempfile::Builder::new().prefix("hone-demo-").tempdir().context("no temporary folder can be made")?;
+    let folder = tempfile::Builder::new()
+        .prefix("hone-demo-")
+        .tempdir()
+        .context("no temporary folder can be made")?;
     Ok(folder.keep())
 }
 
@@ -79,7 +94,10 @@ fn print_next(address: &str, key: &str, data: &str, stays: bool, output: Output)
     output.raw("\nWhat to try next");
     if !stays {
         output.raw("  # the page, and the API for the calls below");
-        output.raw(&format!("  {hone} --data {data} serve --listen {} &", address.trim_start_matches("http://")));
+        output.raw(&format!(
+            "  {hone} --data {data} serve --listen {} &",
+            address.trim_start_matches("http://")
+        ));
     }
     output.raw("  # ask the model, then tell it what was right");
     output.raw(&format!(

@@ -38,7 +38,9 @@ pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<Vec<B
         });
     }
     // Someone starves the model of features to save memory: the gate has to notice.
-    client.train(&json!({ "features": "words", "max_features": 12 })).await?;
+    client
+        .train(&json!({ "features": "words", "max_features": 12 }))
+        .await?;
     client.wait_until_idle().await?;
     bar.finish_and_clear();
     Ok(blocks)

@@ -201,6 +201,7 @@ CREATE TABLE runs (
     finished_at_us BIGINT
 );
 CREATE INDEX runs_by_task ON runs (task_id, id);
+CREATE INDEX runs_unfinished ON runs (task_id) WHERE status IN ('queued', 'running');
 CREATE INDEX runs_by_project ON runs (project_id, id);
 
 CREATE TABLE model_versions (

@@ -1,0 +1,289 @@
+//! Recording over HTTP: what is taken is durable and once, what is not names its field, a full queue says so.
+
+use hone_engine::{EngineSettings, RecorderSettings};
+use hone_testkit::{TestApp, postgres, sqlite};
+use rstest::rstest;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+async fn app(kind: &str) -> Option<TestApp> {
+    let database = if kind == "sqlite" {
+        sqlite().await
+    } else {
+        postgres().await?
+    };
+    let app = TestApp::over(database, &EngineSettings::default()).await;
+    app.task("intent").await;
+    Some(app)
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_interaction_is_recorded_and_shown_with_its_feedback(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = app(kind).await else { return };
+    let new = json!({
+        "task": "intent", "input": "Where is my order?", "label": "refund", "confidence": 0.4, "latency_ms": 1.5,
+        "conversation": "chat-1", "turn": 0, "tags": ["web"], "cost_usd": 0.000_25,
+        "subject": { "user_id": "ann@example.org", "ip_address": "192.0.2.1" },
+    });
+    let (status, body) = app.post("/v1/interactions", &new).await;
+    assert_eq!(
+        (status, body["outcome"].as_str()),
+        (201, Some("recorded")),
+        "{body}"
+    );
+    let id = body["id"].as_str().unwrap();
+    let correction = json!({ "interaction_id": id, "kind": "correction", "label": "order_status" });
+    let (status, body) = app.post("/v1/feedback", &correction).await;
+    assert_eq!(
+        (status, body["is_mismatch"].as_bool()),
+        (201, Some(true)),
+        "{body}"
+    );
+
+    let (status, shown) = app.get(&format!("/v1/interactions/{id}")).await;
+    assert_eq!(status, 200);
+    assert_eq!(shown["input"], "Where is my order?");
+    assert_eq!(shown["cost_usd"], 0.000_25);
+    assert_eq!(shown["feedback"][0]["detected_label"], "refund");
+    assert!(
+        !shown.to_string().contains("ann@example.org"),
+        "identity is kept apart from content"
+    );
+    let (_, conversation) = app.get("/v1/conversations/chat-1").await;
+    assert_eq!(
+        (&conversation["turns"], &conversation["interactions"][0]["id"]),
+        (&json!(1), &json!(id))
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_repeated_id_is_absorbed_and_one_with_other_content_refused(
+    #[values("sqlite", "postgres")] kind: &str,
+) {
+    let Some(app) = app(kind).await else { return };
+    let id = Uuid::from_u128(5);
+    let new = json!({ "id": id, "task": "intent", "input": "hello there" });
+    assert_eq!(app.post("/v1/interactions", &new).await.0, 201);
+    let (status, body) = app.post("/v1/interactions", &new).await;
+    assert_eq!((status, body["outcome"].as_str()), (200, Some("duplicate")));
+    let other = json!({ "id": id, "task": "intent", "input": "something else" });
+    let (status, body) = app.post("/v1/interactions", &other).await;
+    assert_eq!(
+        (status, body["errors"][0]["pointer"].as_str()),
+        (409, Some("/id")),
+        "{body}"
+    );
+    let (_, list) = app.get("/v1/interactions?task=intent").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_makes_a_post_safe_to_repeat() {
+    let app = app("sqlite").await.unwrap();
+    let http = reqwest::Client::new();
+    let send = async |body: Value| {
+        let request = http
+            .post(format!("{}/v1/interactions", app.address))
+            .header("idempotency-key", "order-1");
+        let response = request.bearer_auth(&app.key).json(&body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
+    };
+    let (first, a) = send(json!({ "task": "intent", "input": "hello" })).await;
+    let (second, b) = send(json!({ "task": "intent", "input": "hello" })).await;
+    assert_eq!((first, second, &a["id"]), (201, 200, &b["id"]));
+    assert_eq!(send(json!({ "task": "intent", "input": "another" })).await.0, 409);
+}
+
+#[tokio::test]
+async fn bad_input_of_every_kind_names_the_field_and_stores_nothing() {
+    let app = app("sqlite").await.unwrap();
+    for (body, status, pointer) in [
+        (r#"{"task":"intent","input":3}"#, 422, "/input"),
+        (r#"{"task":"intent"}"#, 400, ""),
+        (r#"{"task":"nowhere","input":"hello"}"#, 404, "/task"),
+        (
+            r#"{"task":"intent","input":"hello","occurred_at":"2030-01-01T00:00:00Z"}"#,
+            422,
+            "/occurred_at",
+        ),
+        (r#"{"task":"intent","input":"hello","id":"7"}"#, 422, "/id"),
+        (
+            r#"{"task":"intent","input":"hello","source":"oracle"}"#,
+            422,
+            "/source",
+        ),
+        (
+            r#"{"task":"intent","input":"hello","confidence":"high"}"#,
+            422,
+            "/confidence",
+        ),
+        ("{", 400, ""),
+        ("", 400, ""),
+    ] {
+        let (actual, answer) = app.post_raw("/v1/interactions", "application/json", body).await;
+        assert_eq!(actual, status, "{body}: {answer}");
+        assert_eq!(answer["errors"][0]["pointer"], pointer, "{body}: {answer}");
+        assert!(
+            answer["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{body}: {answer}"
+        );
+    }
+    let (status, answer) = app
+        .post_raw(
+            "/v1/interactions",
+            "application/json",
+            b"{\"task\":\"\xff\"}".to_vec(),
+        )
+        .await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("UTF-8"));
+    let (status, _) = app
+        .post_raw("/v1/interactions", "application/json", vec![b' '; 9 << 20])
+        .await;
+    assert_eq!(status, 413);
+    let (_, list) = app.get("/v1/interactions").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn keys_are_needed_and_scopes_hold() {
+    let app = app("sqlite").await.unwrap();
+    let http = reqwest::Client::new();
+    let status = async |key: Option<&str>, path: &str| {
+        let request = http.get(format!("{}{path}", app.address));
+        let request = if let Some(key) = key {
+            request.bearer_auth(key)
+        } else {
+            request
+        };
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(None, "/v1/interactions").await, 401);
+    assert_eq!(status(Some("hone_wrong"), "/v1/interactions").await, 401);
+    let scopes = "record".parse().unwrap();
+    let narrow = app
+        .engine
+        .create_key(app.project, "narrow", scopes, None)
+        .await
+        .unwrap();
+    assert_eq!(status(Some(&narrow.secret), "/v1/interactions").await, 403);
+    let expired = app
+        .engine
+        .create_key(app.project, "old", "read".parse().unwrap(), Some(1))
+        .await
+        .unwrap();
+    assert_eq!(status(Some(&expired.secret), "/v1/interactions").await, 401);
+    assert_eq!(status(None, "/healthz").await, 200);
+    assert_eq!(status(Some(&app.key), "/v1/nowhere").await, 404);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stream_stores_good_lines_and_names_bad_ones(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = app(kind).await else { return };
+    let mut lines: Vec<String> = (0..1_200)
+        .map(|number| json!({ "task": "intent", "input": format!("text {number}") }).to_string())
+        .collect();
+    lines[700] = "{broken".to_owned();
+    lines[900] = json!({ "task": "intent", "input": "x", "confidence": 7 }).to_string();
+    let (status, report) = app
+        .post_raw("/v1/interactions", "application/x-ndjson", lines.join("\n"))
+        .await;
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(
+        (&report["recorded"], &report["refused"]),
+        (&json!(1_198), &json!(2))
+    );
+    assert_eq!(
+        (&report["errors"][0]["line"], &report["errors"][1]["line"]),
+        (&json!(701), &json!(901))
+    );
+    assert_eq!(report["errors"][1]["errors"][0]["pointer"], "/confidence");
+    let mut conn = app.engine.db.read().await.unwrap();
+    let task = app.engine.get_task(app.project, "intent").await.unwrap();
+    let count = hone_storage::interactions::count(&mut conn, app.project, task.task_id())
+        .await
+        .unwrap();
+    assert_eq!(count, 1_198);
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_try_again() {
+    let settings = EngineSettings {
+        recorder: RecorderSettings {
+            queue_bytes: 600,
+            group_rows: 10,
+        },
+    };
+    let app = TestApp::over(sqlite().await, &settings).await;
+    app.task("intent").await;
+    let http = reqwest::Client::new();
+    let body = json!({ "task": "intent", "input": "a".repeat(300) });
+    let request = http
+        .post(format!("{}/v1/interactions", app.address))
+        .bearer_auth(&app.key)
+        .json(&body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn feedback_may_come_before_its_interaction() {
+    let app = app("sqlite").await.unwrap();
+    let id = Uuid::from_u128(9);
+    let early = json!({ "interaction_id": id, "kind": "correction", "label": "refund" });
+    assert_eq!(app.post("/v1/feedback", &early).await.0, 201);
+    app.post(
+        "/v1/interactions",
+        &json!({ "id": id, "task": "intent", "input": "money back", "label": "other" }),
+    )
+    .await;
+    assert_eq!(app.post("/v1/tasks/intent/curate", &json!({})).await.0, 202);
+    app.run_jobs().await;
+    let (_, shown) = app.get(&format!("/v1/interactions/{id}")).await;
+    assert_eq!(shown["feedback"][0]["is_mismatch"], true);
+    assert_eq!(
+        (&shown["example"]["label"], &shown["example"]["weight"]),
+        (&json!("refund"), &json!(2.0))
+    );
+}
+
+#[tokio::test]
+async fn every_kind_of_feedback_is_taken() {
+    let app = app("sqlite").await.unwrap();
+    let (_, body) = app
+        .post("/v1/interactions", &json!({ "task": "intent", "input": "hello" }))
+        .await;
+    let id = &body["id"];
+    for feedback in [
+        json!({ "kind": "thumb", "up": true }),
+        json!({ "kind": "rating", "rating": 5 }),
+        json!({ "kind": "score", "name": "tone", "score": 0.7 }),
+        json!({ "kind": "correction", "text": "the right answer" }),
+        json!({ "kind": "comment", "text": "nice" }),
+        json!({ "kind": "preference", "preference": { "chosen": "a", "rejected": "b" } }),
+        json!({ "kind": "used", "used": true }),
+        json!({ "kind": "helpful", "helpful": false }),
+    ] {
+        let mut feedback = feedback;
+        feedback["interaction_id"] = id.clone();
+        let (status, answer) = app.post("/v1/feedback", &feedback).await;
+        assert_eq!(status, 201, "{feedback}: {answer}");
+    }
+    let (_, list) = app.get("/v1/feedback?task=intent&limit=5").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 5);
+    let (_, rest) = app
+        .get(&format!(
+            "/v1/feedback?limit=5&after={}",
+            list["next"].as_str().unwrap()
+        ))
+        .await;
+    assert_eq!(rest["items"].as_array().unwrap().len(), 3);
+}

@@ -1,0 +1,130 @@
+//! The whole app in a test: engine, API and pages on a free port; jobs run when the test says so.
+
+use std::sync::Arc;
+
+use hone_api::AppState;
+use hone_domain::{ManualClock, ProjectId, ScopeSet, TaskKind, TaskPolicy};
+use hone_engine::{Engine, EngineSettings};
+use hone_jobs::Worker;
+use hone_storage::artifacts::ArtifactStore;
+use hone_storage::tasks::Task;
+use hone_web::{Access, WebState};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+
+use crate::{TestDb, ids, sqlite};
+
+/// A running app with one project, one key and a clock that the test moves.
+#[derive(Debug)]
+pub struct TestApp {
+    /// The loop.
+    pub engine: Engine,
+    /// Runs jobs when told to.
+    pub worker: Worker,
+    /// Moves time.
+    pub clock: Arc<ManualClock>,
+    /// The project.
+    pub project: ProjectId,
+    /// A key with every scope.
+    pub key: String,
+    /// `http://127.0.0.1:port`.
+    pub address: String,
+    /// The database and its folder.
+    pub database: TestDb,
+    http: reqwest::Client,
+    _serving: TaskTracker,
+}
+
+impl TestApp {
+    /// Starts over a fresh SQLite database.
+    pub async fn start() -> Self {
+        Self::over(sqlite().await, &EngineSettings::default()).await
+    }
+
+    /// Starts over a database.
+    pub async fn over(database: TestDb, settings: &EngineSettings) -> Self {
+        let (ids, clock) = ids();
+        let artifacts = ArtifactStore::in_folder(&database.folder.path().join("artifacts")).unwrap();
+        let engine = Engine::start(database.db.clone(), artifacts, ids, settings);
+        let project = ProjectId(engine.ensure_project("test").await.unwrap().id);
+        let key = engine
+            .create_key(project, "test", ScopeSet::all(), None)
+            .await
+            .unwrap()
+            .secret;
+        let worker = engine.worker();
+        let pages = hone_web::router(WebState {
+            engine: engine.clone(),
+            access: Access::Open(project),
+        });
+        let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker.clone())));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serving = TaskTracker::new();
+        serving.spawn(async move { axum::serve(listener, routes).await });
+        let http = reqwest::Client::new();
+        Self {
+            engine,
+            worker,
+            clock,
+            project,
+            key,
+            address,
+            database,
+            http,
+            _serving: serving,
+        }
+    }
+
+    /// Makes a classify task with the default policies.
+    pub async fn task(&self, name: &str) -> Task {
+        self.engine
+            .create_task(self.project, name, TaskKind::Classify, TaskPolicy::default())
+            .await
+            .unwrap()
+    }
+
+    /// Runs all jobs that are due within the next two seconds; gives how many.
+    pub async fn run_jobs(&self) -> usize {
+        self.clock.advance_us(2_000_000);
+        self.worker.run_until_idle().await.unwrap()
+    }
+
+    /// Sends JSON; gives status and answer.
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.post_raw(path, "application/json", body.to_string()).await
+    }
+
+    /// Sends any body; gives status and answer.
+    pub async fn post_raw(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.address))
+            .header("content-type", content_type);
+        let response = request.bearer_auth(&self.key).body(body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
+    /// Asks; gives status and answer.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self
+            .http
+            .get(format!("{}{path}", self.address))
+            .bearer_auth(&self.key)
+            .send()
+            .await
+            .unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+}

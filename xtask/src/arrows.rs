@@ -1,0 +1,74 @@
+//! The arrows between crates: what `cargo metadata` says against what is allowed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+/// Fails when a crate uses another that it may not, or when the list names an arrow that is gone.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/arrows.toml");
+    let allowed: BTreeMap<String, BTreeSet<String>> = toml::from_str(&std::fs::read_to_string(root)?)?;
+    let actual = actual_arrows()?;
+    let mut problems = Vec::new();
+    for (from, targets) in &actual {
+        let Some(allowed) = allowed.get(from) else {
+            problems.push(format!("{from} is not in xtask/arrows.toml; add it with an ADR"));
+            continue;
+        };
+        problems.extend(
+            targets
+                .difference(allowed)
+                .map(|to| format!("{from} must not use {to}")),
+        );
+        problems.extend(
+            allowed
+                .difference(targets)
+                .map(|to| format!("{from} no longer uses {to}; take the arrow out")),
+        );
+    }
+    anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    println_arrows(&actual);
+    Ok(())
+}
+
+fn actual_arrows() -> anyhow::Result<BTreeMap<String, BTreeSet<String>>> {
+    let cargo = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .output()?;
+    anyhow::ensure!(cargo.status.success(), "cargo metadata failed");
+    let metadata: Value = serde_json::from_slice(&cargo.stdout)?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("no packages in cargo metadata")?;
+    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
+    let of_house = |name: &str| name == "hone" || name.starts_with("hone-");
+    let mut arrows = BTreeMap::new();
+    // The testkit and xtask are for tests and chores: they may use everything.
+    for package in packages
+        .iter()
+        .filter(|package| of_house(&name(package)) && name(package) != "hone-testkit")
+    {
+        let dependencies = package["dependencies"]
+            .as_array()
+            .context("no dependencies in cargo metadata")?;
+        let normal = dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"].is_null());
+        arrows.insert(
+            name(package),
+            normal.map(name).filter(|name| of_house(name)).collect(),
+        );
+    }
+    Ok(arrows)
+}
+
+#[expect(clippy::print_stdout, reason = "a chore tells what it checked")]
+fn println_arrows(actual: &BTreeMap<String, BTreeSet<String>>) {
+    println!(
+        "arrows: {} crates, {} arrows, all down",
+        actual.len(),
+        actual.values().map(BTreeSet::len).sum::<usize>()
+    );
+}
