@@ -1,5 +1,9 @@
 //! The loop turns over HTTP: corrections become examples, examples a model, the gate refuses a worse one, rollback goes
 //! back in one step.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking and says why it skips"
+)]
 
 use hone_engine::EngineSettings;
 use hone_testkit::{TestApp, postgres, sqlite};

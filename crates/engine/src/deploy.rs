@@ -56,6 +56,7 @@ impl Engine {
         kind: DeploymentKind,
         reason: &str,
     ) -> Result<Deployment, EngineError> {
+        tasks::lock(conn, task.task_id()).await?;
         let serving = deployments::find_serving(conn, task.task_id()).await?;
         let previous = serving
             .map(|serving| serving.model_version_id)

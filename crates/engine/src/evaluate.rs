@@ -3,6 +3,8 @@
 //! Registers what was trained, decides by the documented rule whether it may serve, and deploys it where the task says
 //! so. The candidate is judged as it would serve: loaded from its stored artifact.
 
+use std::sync::Arc;
+
 use hone_domain::{
     DatasetId, DeploymentKind, ModelVersionId, ProjectId, RunStatus, Split, Stage, TaskId, Version,
 };
@@ -114,18 +116,30 @@ impl EvaluateRun {
         let dataset = engine
             .get_dataset(ProjectId(run.project_id), DatasetId(dataset_id))
             .await?;
-        let held_out: Vec<DatasetRow> = engine
-            .load_rows(&dataset)
-            .await?
-            .into_iter()
-            .filter(|row| row.split == Split::Test)
-            .collect();
+        let held_out: Arc<Vec<DatasetRow>> = Arc::new(
+            engine
+                .load_rows(&dataset)
+                .await?
+                .into_iter()
+                .filter(|row| row.split == Split::Test)
+                .collect(),
+        );
         if held_out.is_empty() {
             let problem = "the dataset has no held-out row; add examples, or raise training.split.test";
             return Err(EngineError::Train(TrainError::Data(problem.to_owned())));
         }
-        let comparison = engine.compare(run, &artifact_hash, held_out).await?;
-        let mut conn = engine.db.begin().await?;
+        // Another process may deploy while we compare: then the comparison was with the wrong version.
+        let (comparison, mut conn) = loop {
+            let comparison = engine.compare(run, &artifact_hash, &held_out).await?;
+            let mut conn = engine.db.begin().await?;
+            tasks::lock(&mut conn, TaskId(run.task_id)).await?;
+            let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
+            let compared_with = comparison.baseline.as_ref().map(|baseline| baseline.version);
+            if serving.map(|serving| serving.model_version_id) == compared_with {
+                break (comparison, conn);
+            }
+            conn.rollback().await?;
+        };
         let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
         let baseline = comparison.baseline.as_ref().map(|baseline| &baseline.evaluation);
         let decision = Decision::by_f1(
@@ -262,7 +276,7 @@ impl Engine {
         &self,
         run: &Run,
         artifact_hash: &str,
-        held_out: Vec<DatasetRow>,
+        held_out: &Arc<Vec<DatasetRow>>,
     ) -> Result<Comparison, EngineError> {
         let candidate = self.load_classifier(artifact_hash).await?;
         let mut conn = self.db.read().await?;
@@ -276,6 +290,7 @@ impl Engine {
             Some(version) => Some((version.id, self.load_classifier(&version.artifact_hash).await?)),
             None => None,
         };
+        let held_out = held_out.clone();
         run_blocking(move || Comparison {
             candidate: evaluate_rows(&candidate, &held_out),
             labels: candidate.labels,

@@ -1,4 +1,8 @@
 //! The queue as its users see it, on both databases: once, in time, again after a crash, never by two.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking and says why it skips"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,11 @@
 //! Our mathematics against established implementations: `../shared/numbers`, or the folder in `HONE_TEST_NUMBERS`.
 //! Where the folder is absent, each test says so and passes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it skips"
+)]
 
 use std::path::PathBuf;
 
@@ -129,7 +135,7 @@ fn temperature_equals_the_reference() {
 }
 
 struct Golden {
-    golden: Value,
+    fit: Value,
     texts: Vec<String>,
     labels: Vec<String>,
     folder: PathBuf,
@@ -147,7 +153,7 @@ fn golden() -> Option<Golden> {
             .collect()
     };
     Some(Golden {
-        golden: read(&folder, "golden.json"),
+        fit: read(&folder, "golden.json"),
         texts: strings("text"),
         labels: strings("label"),
         folder,
@@ -166,7 +172,7 @@ fn documented_block() -> BlockSettings {
 }
 
 fn golden_vectoriser(golden: &Golden) -> (Vec<String>, Vectoriser) {
-    let vocabulary: Vec<String> = golden.golden["vocab"]
+    let vocabulary: Vec<String> = golden.fit["vocab"]
         .as_array()
         .unwrap()
         .iter()
@@ -196,7 +202,7 @@ fn the_golden_vocabulary_is_ours_up_to_ties() {
         let mut words = hone_text::WordBuffer::default();
         words.fill(text);
         hone_text::for_each_word_ngram(&words, 1, 3, |ngram| {
-            *counts.entry(ngram.to_owned()).or_default() += 1
+            *counts.entry(ngram.to_owned()).or_default() += 1;
         });
     }
     for term in ours.symmetric_difference(&theirs) {
@@ -222,11 +228,11 @@ fn golden_idf_and_rows_equal_scikit_learn() {
     for (ours, expected) in vectoriser.blocks()[0]
         .idf()
         .iter()
-        .zip(floats(&golden.golden["idf"]))
+        .zip(floats(&golden.fit["idf"]))
     {
         assert_close(f64::from(*ours), expected, TOLERANCE, "idf");
     }
-    for row in golden.golden["first_rows"].as_array().unwrap() {
+    for row in golden.fit["first_rows"].as_array().unwrap() {
         let rows = vectoriser.transform(&[row["text"].as_str().unwrap()]);
         let (indices, values) = rows.row(0);
         let expected: Vec<u32> = floats(&row["idx"])
@@ -248,7 +254,7 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
     let (vocabulary, vectoriser) = golden_vectoriser(&golden);
     let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
     let rows = vectoriser.transform(&texts);
-    let classes: Vec<&str> = golden.golden["classes"]
+    let classes: Vec<&str> = golden.fit["classes"]
         .as_array()
         .unwrap()
         .iter()
@@ -310,11 +316,11 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
         largest <= TOLERANCE,
         "largest difference of a coefficient: {largest:e}"
     );
-    for (ours, expected) in fit.bias.iter().zip(floats(&golden.golden["one_svc_intercept"])) {
+    for (ours, expected) in fit.bias.iter().zip(floats(&golden.fit["one_svc_intercept"])) {
         assert_close(f64::from(*ours), expected, TOLERANCE, "intercept");
     }
     let mut margins = Vec::new();
-    for row in golden.golden["first_rows"].as_array().unwrap() {
+    for row in golden.fit["first_rows"].as_array().unwrap() {
         let features = vectoriser.transform(&[row["text"].as_str().unwrap()]);
         let (indices, values) = features.row(0);
         fit.margins(indices.iter().copied().zip(values.iter().copied()), &mut margins);

@@ -16,6 +16,7 @@ statements! {
     LIST = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us \
             FROM tasks WHERE project_id = $1 ORDER BY name";
     LIST_ALL = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us FROM tasks ORDER BY id";
+    LOCK = "UPDATE tasks SET updated_at_us = updated_at_us WHERE id = $1";
     UPDATE_POLICY = "UPDATE tasks SET policy = $3, updated_at_us = $4 WHERE project_id = $1 AND id = $2";
 }
 
@@ -106,6 +107,12 @@ pub async fn list(conn: &mut Conn, project: ProjectId) -> Result<Vec<Task>, Stor
 /// All tasks of all projects.
 pub async fn list_all(conn: &mut Conn) -> Result<Vec<Task>, StorageError> {
     Ok(rows!(fetch_all, conn, Task, LIST_ALL)?)
+}
+
+/// Lets no other transaction register or deploy a version of this task until the caller's one ends.
+pub async fn lock(conn: &mut Conn, id: TaskId) -> Result<(), StorageError> {
+    execute!(conn, LOCK, id.0)?;
+    Ok(())
 }
 
 /// Replaces a task's policies.

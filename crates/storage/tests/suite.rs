@@ -1,4 +1,8 @@
 //! One suite for both databases.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking and says why it skips"
+)]
 
 use hone_domain::{
     AnswerSource, FeedbackKind, FeedbackSource, InteractionId, InteractionStatus, ProjectId, TaskKind,

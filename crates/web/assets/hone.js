@@ -1,4 +1,5 @@
-// Draws the learning curves: every element with data-curve holds [times, accuracies, macroF1s] as JSON.
+// Draws the learning curves: every element with data-curve holds
+// [times, accuracies, macro-F1s, macro-F1s of refused versions] as JSON.
 (function () {
   "use strict";
   function draw(element) {
@@ -11,8 +12,9 @@
       axes: [{}, { values: function (_, ticks) { return ticks.map(function (tick) { return Math.round(tick * 100) + " %"; }); } }],
       series: [
         { label: "evaluated" },
-        { label: "accuracy", stroke: "#2456c4", width: 2, points: { show: true, size: 6 } },
-        { label: "macro-F1", stroke: "#1a7f4b", width: 2, points: { show: true, size: 6 } },
+        { label: "accuracy", stroke: "#2456c4", width: 2, spanGaps: true, points: { show: true, size: 6 } },
+        { label: "macro-F1", stroke: "#1a7f4b", width: 2, spanGaps: true, points: { show: true, size: 6 } },
+        { label: "refused (macro-F1)", stroke: "#b3362b", width: 0, points: { show: true, size: 8 } },
       ],
     }, data, element);
     element.dataset.drawn = "true";

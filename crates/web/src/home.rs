@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
 use hone_domain::{SECOND_US, format_rfc3339};
+use hone_engine::CurvePoint;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::WebState;
@@ -116,9 +117,20 @@ fn curve(view: &TaskView) -> Markup {
         .iter()
         .map(|point| point.at_us as f64 / SECOND_US as f64)
         .collect();
-    let accuracies: Vec<f64> = view.curve.iter().map(|point| point.accuracy).collect();
-    let scores: Vec<f64> = view.curve.iter().map(|point| point.macro_f1).collect();
-    let data = serde_json::json!([times, accuracies, scores]).to_string();
+    // What the gate refused never served: it stands beside the curve, not on it.
+    let served = |value: fn(&CurvePoint) -> f64| -> Vec<Option<f64>> {
+        view.curve
+            .iter()
+            .map(|point| point.accepted.then(|| value(point)))
+            .collect()
+    };
+    let refused: Vec<Option<f64>> = view
+        .curve
+        .iter()
+        .map(|point| (!point.accepted).then_some(point.macro_f1))
+        .collect();
+    let data =
+        serde_json::json!([times, served(|p| p.accuracy), served(|p| p.macro_f1), refused]).to_string();
     html! { div.curve data-curve=(data) {} }
 }
 
