@@ -1,6 +1,7 @@
-//! Checks and chores of the house: `cargo xtask arrows`.
+//! Checks and chores of the house: `cargo xtask arrows`, `cargo xtask bench SUITE`.
 
 mod arrows;
+mod bench;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +16,17 @@ struct Args {
 enum Command {
     /// Compare the dependencies between crates with xtask/arrows.toml.
     Arrows,
+    /// Run a benchmark suite beside its peer and append the result to docs/benchmarks.md.
+    Bench {
+        /// Which one.
+        #[arg(value_enum)]
+        suite: bench::Suite,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Arrows => arrows::check(),
+        Command::Bench { suite } => bench::run(suite),
     }
 }

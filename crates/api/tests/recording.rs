@@ -1,8 +1,4 @@
 //! Recording over HTTP: what is taken is durable and once, what is not names its field, a full queue says so.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking and says why it skips"
-)]
 
 use hone_engine::{EngineSettings, RecorderSettings};
 use hone_testkit::{TestApp, postgres, sqlite};

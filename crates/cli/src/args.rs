@@ -144,7 +144,7 @@ pub(crate) enum TaskCommand {
         /// What it does.
         #[arg(long, value_enum, default_value = "classify")]
         kind: KindArg,
-        /// Policies as JSON, such as '{"training":{"new_samples":50}}'.
+        /// Policies as JSON, such as `{"training":{"new_samples":50}}`.
         #[arg(long, value_name = "JSON", default_value = "{}")]
         policy: String,
     },
@@ -159,7 +159,7 @@ pub(crate) enum TaskCommand {
     Set {
         /// Name of the task.
         name: String,
-        /// Policies as JSON, such as '{"training":{"new_samples":50}}'.
+        /// Policies as JSON, such as `{"training":{"new_samples":50}}`.
         policy: String,
     },
 }
@@ -213,7 +213,7 @@ pub(crate) struct ExportArgs {
 pub(crate) struct TrainArgs {
     /// Name of the task.
     pub task: String,
-    /// Settings of the trainer as JSON, such as '{"features":"words_and_characters"}'.
+    /// Settings of the trainer as JSON, such as `{"features":"words_and_characters"}`.
     #[arg(long, value_name = "JSON")]
     pub settings: Option<String>,
 }

@@ -17,7 +17,7 @@ const NOT_FOUND: u8 = 4;
 pub(crate) const GATE_REFUSED: u8 = 5;
 
 /// Prints an error and gives its exit code.
-pub(crate) fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
+pub(crate) fn report(output: Output, error: &anyhow::Error) -> ExitCode {
     output.error(&format!("{error:#}"));
     ExitCode::from(code_of(error))
 }

@@ -20,10 +20,10 @@ fn main() -> ExitCode {
     let output = output::Output::new(args.json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failure::report(&output, &error.into()),
+        Err(error) => return failure::report(output, &error.into()),
     };
-    match runtime.block_on(commands::run(args, &output)) {
+    match runtime.block_on(commands::run(args, output)) {
         Ok(code) => code,
-        Err(error) => failure::report(&output, &error),
+        Err(error) => failure::report(output, &error),
     }
 }

@@ -40,6 +40,7 @@ impl Output {
     }
 
     /// Prints a line whoever reads it.
+    #[expect(clippy::unused_self, reason = "all output goes through this type")]
     pub fn raw(self, text: &str) {
         // A closed pipe (`hone models intent | head`) is no error of ours.
         let _ = writeln!(std::io::stdout(), "{text}");

@@ -67,7 +67,7 @@ mod tests {
         // TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4)).build_analyzer()("Ab c")
         let mut seen = Vec::new();
         for_each_char_ngram("Ab c", 2, 4, &mut String::new(), |ngram| {
-            seen.push(ngram.to_owned())
+            seen.push(ngram.to_owned());
         });
         assert_eq!(seen, [" a", "ab", "b ", " ab", "ab ", " ab ", " c", "c ", " c "]);
     }

@@ -34,7 +34,7 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
     let mut value = serde_json::to_value(&evaluation)?;
     value["version"] = serde_json::json!(version.version);
     output.result(&value, || {
-        print(&evaluation, &version.version, &texts, args.labels, output)
+        print(&evaluation, &version.version, &texts, args.labels, output);
     });
     Ok(ExitCode::SUCCESS)
 }

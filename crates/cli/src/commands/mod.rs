@@ -22,7 +22,7 @@ use crate::demo;
 use crate::output::Output;
 
 /// Runs the command; gives the exit code.
-pub(crate) async fn run(args: Args, output: &Output) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "hone", &mut std::io::stdout());
@@ -47,11 +47,11 @@ pub(crate) async fn run(args: Args, output: &Output) -> anyhow::Result<ExitCode>
             output.raw(&serde_json::to_string_pretty(&shown)?);
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Doctor => return doctor::run(config, *output).await,
+        Command::Doctor => return doctor::run(config, output).await,
         _ => {}
     }
     let app = App::open(config).await?;
-    let code = dispatch(&app, args.command, *output).await;
+    let code = dispatch(&app, args.command, output).await;
     app.close().await;
     code
 }

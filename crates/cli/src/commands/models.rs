@@ -92,7 +92,7 @@ async fn make_serve(
     let value =
         json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
     output.result(&value, || {
-        output.raw(&format!("version {} serves {task}", version.version))
+        output.raw(&format!("version {} serves {task}", version.version));
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(app: &App, command: TaskCommand, output: Output) -> anyh
             let policy: TaskPolicy = parse_json(policy.as_bytes()).map_err(EngineError::from)?;
             let task = app.engine.create_task(app.project, &name, kind, policy).await?;
             output.result(&value_of(&task), || {
-                output.raw(&format!("task {name} made ({})", task.kind))
+                output.raw(&format!("task {name} made ({})", task.kind));
             });
         }
         TaskCommand::List => {
@@ -49,7 +49,7 @@ pub(super) async fn run(app: &App, command: TaskCommand, output: Output) -> anyh
             let policy: TaskPolicy = parse_json(merged.to_string().as_bytes()).map_err(EngineError::from)?;
             let task = app.engine.update_policy(app.project, &name, policy).await?;
             output.result(&value_of(&task), || {
-                output.raw(&format!("policies of {name} changed"))
+                output.raw(&format!("policies of {name} changed"));
             });
         }
     }

@@ -24,7 +24,7 @@ use crate::server;
 /// Name of the task that the demo makes.
 pub(crate) const TASK: &str = "intent";
 
-pub(crate) async fn run(args: &DemoArgs, output: &Output) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitCode> {
     let folder = demo_folder()?;
     let data = folder.display().to_string();
     let shell = <Args as clap::Parser>::try_parse_from(["hone", "--data", &data, "doctor"])?;
@@ -52,13 +52,13 @@ pub(crate) async fn run(args: &DemoArgs, output: &Output) -> anyhow::Result<Exit
         "Hone serves {address} over the empty folder {data}; open the page to watch\n"
     ));
     let client = client::Client::new(&address, &key.secret)?;
-    let story = replay::run(&client, *output).await?;
+    let story = replay::run(&client, output).await?;
     let summary = client.summary().await?;
     output.result(
         &serde_json::json!({ "replay": story, "versions": summary, "data": data }),
         || {
-            chart::print(&story, &summary, *output);
-            print_next(&address, &key.secret, &data, args.stay, *output);
+            chart::print(&story, &summary, output);
+            print_next(&address, &key.secret, &data, args.stay, output);
         },
     );
     if args.stay {

@@ -84,7 +84,7 @@ async fn a_deployment_reaches_both_servers_within_a_second_and_no_job_runs_twice
             assert!(jobs.iter().all(|job| job["attempt"] == 1), "{jobs:?}");
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "{jobs:?}");
+        assert!(start.elapsed() < Duration::from_mins(1), "{jobs:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let get = http

@@ -22,18 +22,16 @@ fn start_driver() -> Option<(Driver, u16)> {
         .local_addr()
         .unwrap()
         .port();
-    match Command::new("chromedriver")
+    let mut command = Command::new("chromedriver");
+    command
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-    {
-        Ok(child) => Some((Driver(child), port)),
-        Err(_) => {
-            println!("skipped: no chromedriver; scripts/test installs it");
-            None
-        }
-    }
+        .stderr(Stdio::null());
+    let Ok(child) = command.spawn() else {
+        println!("skipped: no chromedriver; scripts/test installs it");
+        return None;
+    };
+    Some((Driver(child), port))
 }
 
 async fn browser(port: u16, profile: &std::path::Path) -> fantoccini::Client {
@@ -53,8 +51,7 @@ async fn browser(port: u16, profile: &std::path::Path) -> fantoccini::Client {
     let mut capabilities = serde_json::Map::new();
     capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": arguments }));
     for _ in 0..100 {
-        let builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
-        let mut builder = builder;
+        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(capabilities.clone());
         if let Ok(client) = builder.connect(&format!("http://127.0.0.1:{port}")).await {
             return client;

@@ -1,0 +1,27 @@
+//! Benchmark suites, each beside its peer in one run: medians of at least three repeats with min and max.
+
+mod learn;
+mod report;
+mod server;
+
+use clap::ValueEnum;
+
+/// A benchmark suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Training and prediction beside scikit-learn.
+    Learn,
+    /// How training grows with the number of examples, beside scikit-learn.
+    Growth,
+    /// Recording, feedback and classification over HTTP.
+    Server,
+}
+
+/// Runs a suite.
+pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
+    match suite {
+        Suite::Learn => learn::run(),
+        Suite::Growth => learn::growth(),
+        Suite::Server => server::run(),
+    }
+}

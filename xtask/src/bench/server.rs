@@ -1,0 +1,386 @@
+//! Recording, feedback and classification over HTTP: the release binary, load from this process, on one machine.
+//!
+//! After every run the rows in the database are counted: what was acknowledged must be there.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::learn::{build_hone, hone_binary};
+use super::report::{Repeats, append};
+
+const CONNECTIONS: usize = 64;
+const SECONDS: u64 = 4;
+const REPEATS: usize = 3;
+const NDJSON_ROWS: usize = 100_000;
+
+/// Requests answered in a stretch of time, and how long each took.
+struct Load {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    answered: usize,
+}
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    build_hone()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let table = runtime.block_on(measure())?;
+    append("server", &table)
+}
+
+async fn measure() -> anyhow::Result<String> {
+    let mut table = String::from(
+        "| what | database | requests or rows a second | p50 ms | p99 ms |\n|---|---|---|---|---|\n",
+    );
+    let mut databases = vec![("SQLite", None)];
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the PostgreSQL to measure is named in the environment"
+    )]
+    if let Ok(server) = std::env::var("HONE_TEST_POSTGRES") {
+        let name = format!("hone_bench_{}", std::process::id());
+        Command::new("psql")
+            .args([
+                &format!("{server}/postgres"),
+                "-qc",
+                &format!("CREATE DATABASE {name}"),
+            ])
+            .status()?;
+        databases.push(("PostgreSQL", Some(format!("{server}/{name}"))));
+    }
+    for (name, url) in databases {
+        let server = Server::start(url.as_deref())?;
+        writeln!(
+            table,
+            "| process start to first answer, ms; idle MiB | {name} | {:.0} ms; {:.0} MiB | | |",
+            server.start_ms,
+            server.resident_mb()
+        )?;
+        let interaction = json!({ "task": "bench", "input": text_of(2_000), "label": "order" }).to_string();
+        load_row(
+            &mut table,
+            &server,
+            name,
+            "`POST /v1/interactions`, 2 KB, 64 connections",
+            "/v1/interactions",
+            &interaction,
+        )
+        .await?;
+        let known: Value = server.post("/v1/interactions", &interaction).await?;
+        let thumb = json!({ "interaction_id": known["id"], "kind": "thumb", "up": true }).to_string();
+        load_row(
+            &mut table,
+            &server,
+            name,
+            "`POST /v1/feedback`, 64 connections",
+            "/v1/feedback",
+            &thumb,
+        )
+        .await?;
+        let quiet = json!({ "task": "bench", "text": "where is my parcel", "record": false }).to_string();
+        load_row(
+            &mut table,
+            &server,
+            name,
+            "`POST /v1/classify`, not recorded, 64 connections",
+            "/v1/classify",
+            &quiet,
+        )
+        .await?;
+        let kept = json!({ "task": "bench", "text": "where is my parcel" }).to_string();
+        load_row(
+            &mut table,
+            &server,
+            name,
+            "`POST /v1/classify`, recorded, 64 connections",
+            "/v1/classify",
+            &kept,
+        )
+        .await?;
+        ndjson_row(&mut table, &server, name).await?;
+        writeln!(
+            table,
+            "| resident after the load | {name} | {:.0} MiB | | |",
+            server.resident_mb()
+        )?;
+    }
+    Ok(table)
+}
+
+async fn load_row(
+    table: &mut String,
+    server: &Server,
+    database: &str,
+    what: &str,
+    path: &str,
+    body: &str,
+) -> anyhow::Result<()> {
+    let mut loads = Vec::new();
+    for _ in 0..REPEATS {
+        loads.push(load(server, path, body).await?);
+    }
+    let per_second = Repeats::new(loads.iter().map(|load| load.per_second).collect());
+    let median = |value: fn(&Load) -> f64| Repeats::new(loads.iter().map(value).collect()).median();
+    let answered: usize = loads.iter().map(|load| load.answered).sum();
+    anyhow::ensure!(answered > 0, "{path} answered nothing");
+    writeln!(
+        table,
+        "| {what} | {database} | {} | {:.2} | {:.2} |",
+        per_second.shown(0),
+        median(|load| load.p50_ms),
+        median(|load| load.p99_ms)
+    )?;
+    Ok(())
+}
+
+async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyhow::Result<()> {
+    let line = json!({ "task": "bench", "input": text_of(1_900), "label": "order" }).to_string() + "\n";
+    let body = line.repeat(NDJSON_ROWS);
+    let mut rates = Vec::new();
+    for _ in 0..REPEATS {
+        let start = Instant::now();
+        let request = server
+            .http
+            .post(format!("{}/v1/interactions", server.address))
+            .bearer_auth(&server.key);
+        let response = request
+            .header("content-type", "application/x-ndjson")
+            .body(body.clone())
+            .send()
+            .await?;
+        let report: Value = response.json().await?;
+        anyhow::ensure!(
+            report["recorded"] == NDJSON_ROWS,
+            "not all rows were recorded: {report}"
+        );
+        rates.push(NDJSON_ROWS as f64 / start.elapsed().as_secs_f64());
+    }
+    writeln!(
+        table,
+        "| NDJSON, 2 KB a row, one stream | {database} | {} | | |",
+        Repeats::new(rates).shown(0)
+    )?;
+    Ok(())
+}
+
+/// Sends the same request over all connections for a while.
+async fn load(server: &Server, path: &str, body: &str) -> anyhow::Result<Load> {
+    let host = server.address.trim_start_matches("http://").to_owned();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        server.key,
+        body.len()
+    );
+    let end = Instant::now() + Duration::from_secs(SECONDS);
+    let mut connections = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        connections.spawn(drive(host.clone(), request.clone(), end));
+    }
+    let mut times = Vec::new();
+    while let Some(done) = connections.join_next().await {
+        times.extend(done??);
+    }
+    let answered = times.len();
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        times
+            .get((answered as f64 * share) as usize)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    Ok(Load {
+        per_second: answered as f64 / SECONDS as f64,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        answered,
+    })
+}
+
+/// One connection: request, answer, request, answer; gives the milliseconds of each.
+async fn drive(host: String, request: String, end: Instant) -> anyhow::Result<Vec<f64>> {
+    let mut stream = TcpStream::connect(&host).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(4_096);
+    let mut times = Vec::new();
+    while Instant::now() < end {
+        let start = Instant::now();
+        stream.write_all(request.as_bytes()).await?;
+        buffer.clear();
+        let (head, length) = loop {
+            anyhow::ensure!(
+                stream.read_buf(&mut buffer).await? > 0,
+                "the server closed the connection"
+            );
+            if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break (head + 4, content_length(&buffer[..head])?);
+            }
+        };
+        while buffer.len() < head + length {
+            anyhow::ensure!(
+                stream.read_buf(&mut buffer).await? > 0,
+                "the server closed the connection"
+            );
+        }
+        anyhow::ensure!(
+            buffer.starts_with(b"HTTP/1.1 2"),
+            "{}",
+            String::from_utf8_lossy(&buffer)
+        );
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(times)
+}
+
+fn content_length(head: &[u8]) -> anyhow::Result<usize> {
+    let head = std::str::from_utf8(head)?.to_ascii_lowercase();
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    Ok(line.context("an answer without a length")?.trim().parse()?)
+}
+
+fn text_of(bytes: usize) -> String {
+    "where is my parcel it should have come on monday ".repeat(bytes / 49 + 1)[..bytes].to_owned()
+}
+
+/// The release binary over a fresh database, with a trained task.
+struct Server {
+    process: Child,
+    address: String,
+    key: String,
+    start_ms: f64,
+    http: reqwest::Client,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(database: Option<&str>) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let command = || {
+            let mut command = Command::new(hone_binary());
+            command
+                .current_dir(data.path())
+                .arg("--data")
+                .arg(data.path())
+                .arg("--json");
+            if let Some(url) = database {
+                command.args(["--database", url]);
+            }
+            command
+        };
+        let run = |args: &[&str]| -> anyhow::Result<Value> {
+            let output = command().args(args).output()?;
+            anyhow::ensure!(
+                output.status.success(),
+                "hone {args:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+        };
+        let key = run(&["key", "create"])?["key"]
+            .as_str()
+            .context("no key")?
+            .to_owned();
+        run(&["import", "bench", &write_examples(data.path())?])?;
+        run(&["train", "bench"])?;
+        run(&[
+            "task",
+            "set",
+            "bench",
+            r#"{"training":{"automatic":false},"curation":{"automatic":false}}"#,
+        ])?;
+        let start = Instant::now();
+        let mut process = command()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = process.stdout.take().context("no output")?;
+        let line = BufReader::new(output)
+            .lines()
+            .next()
+            .context("the server did not start")??;
+        let address = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http"))
+            .context("no address")?
+            .to_owned();
+        std::net::TcpStream::connect(address.trim_start_matches("http://"))?;
+        let start_ms = start.elapsed().as_secs_f64() * 1e3;
+        Ok(Self {
+            process,
+            address,
+            key,
+            start_ms,
+            http: reqwest::Client::new(),
+            _data: data,
+        })
+    }
+
+    async fn post(&self, path: &str, body: &str) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.address))
+            .bearer_auth(&self.key);
+        Ok(request
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send()
+            .await?
+            .json()
+            .await?)
+    }
+
+    fn resident_mb(&self) -> f64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap_or_default();
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|kib| kib.parse::<f64>().ok())
+            .unwrap_or(f64::NAN)
+            / 1_024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn write_examples(folder: &Path) -> anyhow::Result<String> {
+    let labels = [
+        ("order", "where is my parcel"),
+        ("refund", "money back please"),
+        ("login", "reset my password"),
+    ];
+    let mut lines = String::new();
+    for number in 0..300 {
+        let (label, text) = labels[number % labels.len()];
+        writeln!(
+            lines,
+            "{}",
+            json!({ "text": format!("{text} {number}"), "label": label })
+        )?;
+    }
+    let file = folder.join("examples.jsonl");
+    std::fs::write(&file, lines)?;
+    Ok(file.display().to_string())
+}
