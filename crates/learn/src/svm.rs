@@ -160,13 +160,20 @@ fn fit_block(
     for _epoch in 0..settings.max_epochs {
         context.check_cancelled()?;
         random.shuffle(&mut order);
-        let mut violation = 0.0f64;
+        let mut violations = [0.0f32; LANES];
         for &position in &order {
             let example = problem.members[position as usize] as usize;
             let lanes = lanes_of(problem, settings, norms, example, first_label);
             let features = problem.rows.row(example);
-            violation += f64::from(visit(&mut fit, &mut duals[position as usize], features, &lanes));
+            visit(
+                &mut fit,
+                &mut duals[position as usize],
+                features,
+                &lanes,
+                &mut violations,
+            );
         }
+        let violation: f64 = violations.iter().map(|&sum| f64::from(sum)).sum();
         if violation <= f64::from(settings.tolerance) * (order.len() * LANES) as f64 {
             break;
         }
@@ -218,14 +225,15 @@ fn lanes_of(
     lanes
 }
 
-/// One coordinate step for all labels of the block; returns the sum of the projected gradients' sizes.
+/// One coordinate step for all labels of the block; adds the sizes of the projected gradients to `violations`.
 #[inline(always)]
 fn visit(
     fit: &mut BlockFit,
     dual: &mut Lanes,
     (indices, values): (&[u32], &[f32]),
     lanes: &ExampleLanes,
-) -> f32 {
+    violations: &mut Lanes,
+) {
     let mut margin = fit.bias;
     for (&feature, &value) in indices.iter().zip(values) {
         let weights = &fit.weights[feature as usize];
@@ -234,7 +242,6 @@ fn visit(
         }
     }
     let mut step = [0.0f32; LANES];
-    let mut violation = [0.0f32; LANES];
     for lane in 0..LANES {
         let gradient = lanes.sign[lane] * margin[lane] - 1.0 + lanes.diagonal[lane] * dual[lane];
         let moved = (dual[lane] - gradient * lanes.inverse[lane]).max(0.0);
@@ -243,22 +250,19 @@ fn visit(
         } else {
             gradient.min(0.0)
         };
-        violation[lane] = projected.abs();
+        violations[lane] += projected.abs();
         step[lane] = (moved - dual[lane]) * lanes.sign[lane];
         dual[lane] = moved;
     }
-    if step.iter().any(|&step| step != 0.0) {
+    for lane in 0..LANES {
+        fit.bias[lane] += step[lane];
+    }
+    for (&feature, &value) in indices.iter().zip(values) {
+        let weights = &mut fit.weights[feature as usize];
         for lane in 0..LANES {
-            fit.bias[lane] += step[lane];
-        }
-        for (&feature, &value) in indices.iter().zip(values) {
-            let weights = &mut fit.weights[feature as usize];
-            for lane in 0..LANES {
-                weights[lane] += value * step[lane];
-            }
+            weights[lane] += value * step[lane];
         }
     }
-    violation.iter().sum()
 }
 
 /// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014): small, seedable, good enough for permutations.
