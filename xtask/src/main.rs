@@ -1,7 +1,8 @@
-//! Checks and chores of the house: `cargo xtask arrows`, `cargo xtask bench SUITE`.
+//! Checks and chores of the house: `cargo xtask arrows`, `cargo xtask golden`, `cargo xtask bench SUITE`.
 
 mod arrows;
 mod bench;
+mod golden;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +17,8 @@ struct Args {
 enum Command {
     /// Compare the dependencies between crates with xtask/arrows.toml.
     Arrows,
+    /// Write the golden artifact of the present format.
+    Golden,
     /// Run a benchmark suite beside its peer and append the result to docs/benchmarks.md.
     Bench {
         /// Which one.
@@ -27,6 +30,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Arrows => arrows::check(),
+        Command::Golden => golden::write(),
         Command::Bench { suite } => bench::run(suite),
     }
 }

@@ -2,12 +2,10 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use hone_domain::{NewInteraction, Scope, parse_json};
-use hone_engine::RecordBatch;
+use hone_domain::{NewInteraction, Scope};
 
 use crate::auth::Caller;
-use crate::body::read_bytes;
-use crate::interactions::record::{RecordedBody, add, answer, derived_id, idempotency_key};
+use crate::interactions::record::{RecordedBody, record_one};
 use crate::problem::ProblemBody;
 use crate::{AppState, Problem};
 
@@ -21,13 +19,5 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Record)?;
-    let key = idempotency_key(&request)?;
-    let mut new: NewInteraction = parse_json(&read_bytes(request, &state).await?)?;
-    if let (None, Some(key)) = (new.id, key) {
-        new.id = Some(derived_id(&caller, "reference", &key));
-    }
-    let mut batch = RecordBatch::default();
-    add(&caller, &state, &mut batch, new, true).await?;
-    let recorded = state.engine.recorder().write(batch).await?;
-    answer(recorded.first().copied())
+    record_one(&caller, &state, request, true).await
 }

@@ -5,6 +5,7 @@
 
 mod curate;
 mod deploy;
+mod effects;
 mod engine;
 mod error;
 mod evaluate;
@@ -16,6 +17,7 @@ mod tasks;
 mod train;
 mod transfer;
 mod triggers;
+mod verdict;
 mod views;
 
 pub use curate::{CurateTask, CurationReport, ExampleImport, ImportOutcome};

@@ -8,7 +8,7 @@ use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, tasks};
 
-use crate::record::curate_spec;
+use crate::effects::curate_spec;
 use crate::train::TRAIN_MODEL;
 use crate::{Engine, EngineError};
 

@@ -10,7 +10,8 @@ use crate::features::{Block, BlockSettings, Vectoriser};
 use crate::svm::LabelWeights;
 
 const MAGIC: &[u8; 8] = b"HONEMODL";
-const FORMAT_VERSION: u32 = 1;
+/// The format that is written; every earlier one is still read.
+pub const FORMAT_VERSION: u32 = 1;
 const PREFIX_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 /// No artifact may ask for more than this when unpacked: a guard against files made to exhaust memory.

@@ -83,19 +83,29 @@ pub(crate) async fn handle(
     if content_type.contains("ndjson") {
         return record_stream(&caller, &state, request).await;
     }
+    record_one(&caller, &state, request, false).await
+}
+
+/// Records the interaction or, when `is_reference`, the gold standard that the body holds.
+pub(crate) async fn record_one(
+    caller: &Caller,
+    state: &AppState,
+    request: Request,
+    is_reference: bool,
+) -> Result<Response, Problem> {
     let key = idempotency_key(&request)?;
-    let mut new: NewInteraction = parse_json(&read_bytes(request, &state).await?)?;
+    let mut new: NewInteraction = parse_json(&read_bytes(request, state).await?)?;
     if let (None, Some(key)) = (new.id, key) {
-        new.id = Some(derived_id(&caller, "interaction", &key));
+        new.id = Some(derived_id(caller, "interaction", &key));
     }
     let mut batch = RecordBatch::default();
-    add(&caller, &state, &mut batch, new, false).await?;
+    add(caller, state, &mut batch, new, is_reference).await?;
     let recorded = state.engine.recorder().write(batch).await?;
     answer(recorded.first().copied())
 }
 
 /// Checks an interaction and adds it to the batch.
-pub(crate) async fn add(
+async fn add(
     caller: &Caller,
     state: &AppState,
     batch: &mut RecordBatch,

@@ -10,5 +10,6 @@
 mod cluster;
 mod commands;
 mod crash;
+mod disk;
 mod page;
 mod support;

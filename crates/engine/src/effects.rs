@@ -1,0 +1,137 @@
+//! What recording moves beside the records themselves: rollups, counters of the triggers, conversations, identities,
+//! the curation inbox and the job that works it off. Summed up per group and written in the group's transaction.
+
+use hone_domain::{
+    FeedbackKind, HOUR_US, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId, TaskId,
+};
+use hone_jobs::{NewJobSpec, enqueue};
+use hone_storage::feedback::Feedback;
+use hone_storage::interactions::Interaction;
+use hone_storage::progress::{Progress, Rollup};
+use hone_storage::{Conn, StorageError, conversations, progress, tasks};
+use rustc_hash::FxHashMap;
+use uuid::Uuid;
+
+use crate::curate::CURATE_TASK;
+
+/// Feedback is curated so long after it came, so that a burst makes one job.
+const CURATE_DELAY_US: i64 = SECOND_US / 4;
+
+/// What a group of records moves beside their own rows, summed up so that each counter is written once a group.
+#[derive(Default)]
+pub(crate) struct Effects {
+    rollups: FxHashMap<(Uuid, Uuid, i64), Rollup>,
+    conversations: FxHashMap<(Uuid, String), (i64, i64)>,
+    subjects: FxHashMap<Uuid, (Uuid, Identity, i64)>,
+    inbox: Vec<(Uuid, Uuid, Uuid)>,
+    judged: FxHashMap<Uuid, Progress>,
+}
+
+impl Effects {
+    /// Notes what a new interaction moves.
+    pub(crate) fn of_interaction(
+        &mut self,
+        row: &Interaction,
+        conversation: Option<String>,
+        identity: Option<Identity>,
+    ) {
+        self.rollup(row.project_id, row.task_id, row.created_at_us)
+            .interactions += 1;
+        if let Some(name) = conversation {
+            let entry = self.conversations.entry((row.project_id, name)).or_default();
+            entry.0 += 1;
+            entry.1 = entry.1.max(row.occurred_at_us);
+        }
+        if let (Some(subject), Some(identity)) = (row.subject_id, identity) {
+            self.subjects
+                .insert(subject, (row.project_id, identity, row.created_at_us));
+        }
+        if row.is_reference {
+            self.inbox.push((row.project_id, row.task_id, row.id));
+        }
+    }
+
+    /// Notes what feedback moves once it is joined to its task.
+    pub(crate) fn of_feedback(&mut self, row: &Feedback, task: TaskId, is_mismatch: Option<bool>) {
+        let correct = judgement(row, is_mismatch);
+        let rollup = self.rollup(row.project_id, task.0, row.created_at_us);
+        rollup.feedback += 1;
+        if let Some(correct) = correct {
+            rollup.judged += 1;
+            rollup.correct += i64::from(correct);
+            let progress = self.judged.entry(task.0).or_default();
+            progress.new_judged += 1;
+            progress.new_correct += i64::from(correct);
+        }
+        if let Some(interaction) = row.interaction_id {
+            self.inbox.push((row.project_id, task.0, interaction));
+        }
+    }
+
+    fn rollup(&mut self, project: Uuid, task: Uuid, at_us: i64) -> &mut Rollup {
+        self.rollups
+            .entry((project, task, at_us - at_us.rem_euclid(HOUR_US)))
+            .or_default()
+    }
+
+    pub(crate) async fn write(self, conn: &mut Conn, ids: &Ids) -> Result<(), StorageError> {
+        for ((project, task, hour_us), rollup) in &self.rollups {
+            progress::add_rollup(conn, ProjectId(*project), TaskId(*task), *hour_us, rollup).await?;
+        }
+        for ((project, name), (turns, last_at_us)) in &self.conversations {
+            conversations::add_turns(conn, ProjectId(*project), name, *turns, *last_at_us).await?;
+        }
+        for (subject, (project, identity, at_us)) in &self.subjects {
+            conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us)
+                .await?;
+        }
+        for (task, change) in &self.judged {
+            progress::add(conn, TaskId(*task), change).await?;
+        }
+        let mut to_curate: FxHashMap<Uuid, Uuid> = FxHashMap::default();
+        for (project, task, interaction) in &self.inbox {
+            progress::push_inbox(
+                conn,
+                ProjectId(*project),
+                TaskId(*task),
+                InteractionId(*interaction),
+            )
+            .await?;
+            to_curate.insert(*task, *project);
+        }
+        for (task, project) in to_curate {
+            if tasks::get(conn, TaskId(task)).await?.policy.curation.automatic {
+                enqueue(
+                    conn,
+                    ids,
+                    curate_spec(ProjectId(project), TaskId(task), CURATE_DELAY_US),
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The job that curates a task; only one of them waits at a time.
+pub(crate) fn curate_spec(project: ProjectId, task: TaskId, delay_us: i64) -> NewJobSpec {
+    NewJobSpec {
+        project,
+        task: Some(task),
+        kind: CURATE_TASK,
+        payload: serde_json::json!({ "task_id": task }),
+        unique_key: Some(format!("curate:{task}")),
+        delay_us,
+    }
+}
+
+/// Whether feedback says that the answer was right: a label correction by comparison, a text correction as wrong, a
+/// thumb by its direction; other kinds say nothing of right and wrong.
+fn judgement(row: &Feedback, is_mismatch: Option<bool>) -> Option<bool> {
+    match row.kind {
+        FeedbackKind::Correction if row.label.is_some() => is_mismatch.map(|mismatch| !mismatch),
+        FeedbackKind::Correction => Some(false),
+        FeedbackKind::Thumb => row.value.map(|value| value > 0.5),
+        _ => None,
+    }
+}
