@@ -104,7 +104,7 @@ async fn bad_input_of_every_kind_names_the_field_and_stores_nothing() {
     let app = app("sqlite").await.unwrap();
     for (body, status, pointer) in [
         (r#"{"task":"intent","input":3}"#, 422, "/input"),
-        (r#"{"task":"intent"}"#, 400, ""),
+        (r#"{"task":"intent"}"#, 422, "/input"),
         (r#"{"task":"nowhere","input":"hello"}"#, 404, "/task"),
         (
             r#"{"task":"intent","input":"hello","occurred_at":"2030-01-01T00:00:00Z"}"#,

@@ -1,5 +1,6 @@
 //! Wiring: configuration to a running engine.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use hone_domain::{Ids, ProjectId, SystemClock, SystemEntropy};
@@ -52,9 +53,9 @@ impl App {
 pub(crate) fn start_log(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log.level)
         .map_err(|error| anyhow::anyhow!("log.level \"{}\" cannot be used: {error}", config.log.level))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     if config.log.json {
         builder.json().init();
     } else {

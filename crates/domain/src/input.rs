@@ -41,10 +41,14 @@ pub fn parse_json<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, 
     let mut reader = serde_json::Deserializer::from_slice(document);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Ok(_) => Err(InvalidInput::field("", format!("not valid JSON: {plain_error}"))),
-        Err(error) => Err(InvalidInput::field(
-            json_pointer(error.path()),
-            error.inner().to_string(),
-        )),
+        Err(error) => {
+            let (mut pointer, detail) = (json_pointer(error.path()), error.inner().to_string());
+            // A field that is not there has no path of its own.
+            if let Some(name) = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+                pointer = format!("{pointer}/{name}");
+            }
+            Err(InvalidInput::field(pointer, detail))
+        }
     }
 }
 
