@@ -44,7 +44,10 @@ pub fn parse_json<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, 
         Err(error) => {
             let (mut pointer, detail) = (json_pointer(error.path()), error.inner().to_string());
             // A field that is not there has no path of its own.
-            if let Some(name) = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            if let Some(name) = detail
+                .strip_prefix("missing field `")
+                .and_then(|rest| rest.split('`').next())
+            {
                 pointer = format!("{pointer}/{name}");
             }
             Err(InvalidInput::field(pointer, detail))

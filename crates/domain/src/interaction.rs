@@ -276,7 +276,10 @@ mod tests {
         for (json, pointer) in [
             (r#"{"task":"intent","input":7}"#, "/input"),
             (r#"{"task":"intent"}"#, "/input"),
-            (r#"{"task":"intent","input":"hello","subject":{}}"#, "/subject/user_id"),
+            (
+                r#"{"task":"intent","input":"hello","subject":{}}"#,
+                "/subject/user_id",
+            ),
             (r#"{"task":"intent","input":"  "}"#, "/input"),
             (r#"{"task":"","input":"hello"}"#, "/task"),
             (
