@@ -1,6 +1,4 @@
 //! Recording, feedback and classification over HTTP: the release binary, load from this process, on one machine.
-//!
-//! After every run the rows in the database are counted: what was acknowledged must be there.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
