@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use hone_domain::{DatasetId, ExampleId, Split, SplitShares};
+use hone_domain::{DatasetId, ExampleId, ExampleStatus, Split, SplitShares};
 use hone_storage::datasets::{self, Dataset};
 use hone_storage::examples::{self, Example};
 use hone_storage::tasks::Task;
@@ -82,7 +82,7 @@ impl Engine {
         };
         let mut conn = self.db.begin().await?;
         for (example, split) in usable.iter().zip(&splits) {
-            if example.split.as_deref() != Some(split.as_str()) || !example.status.as_str().eq("used") {
+            if example.split.as_deref() != Some(split.as_str()) || example.status != ExampleStatus::Used {
                 examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await?;
             }
         }
@@ -256,7 +256,7 @@ fn decode_rows(bytes: &[u8]) -> Result<Vec<DatasetRow>, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hone_domain::{ExampleOrigin, ExampleStatus};
+    use hone_domain::ExampleOrigin;
     use hone_storage::{OptionalText, StoredText};
     use proptest::prelude::*;
 

@@ -155,8 +155,7 @@ async fn a_worker_killed_in_training_is_followed_and_one_version_registered() {
         "running",
         "it was killed in the middle"
     );
-    // A person who does not want to wait so long makes the training shorter; the run keeps its own settings, so the
-    // next worker works through the same ones.
+    // The next worker takes the job up when the killed one's lease has run out.
     let _next = Process::start(data, None, &["worker"]);
     wait_for(async || get(format!("/v1/runs/{run_id}")).await["status"] == "completed").await;
     let models = get("/v1/models?task=intent".to_owned()).await;
