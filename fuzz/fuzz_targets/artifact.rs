@@ -1,7 +1,8 @@
-//! Any bytes as an artifact, with and without a right checksum: loaded or refused, never a panic or a runaway allocation.
+//! Any bytes as an artifact, with and without a right checksum: loaded and able to predict, or refused; never a panic,
+//! never a runaway allocation.
 #![no_main]
 
-use hone_learn::artifact;
+use hone_learn::{Scratch, artifact};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -11,5 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     sealed.extend_from_slice(bytes);
     let hash = blake3::hash(&sealed);
     sealed.extend_from_slice(hash.as_bytes());
-    let _ = artifact::decode(&sealed);
+    if let Ok(classifier) = artifact::decode(&sealed) {
+        classifier.predict("where is my card", 3, &mut Scratch::default());
+    }
 });

@@ -8,7 +8,8 @@ fuzz_target!(|document: &[u8]| {
     if let Ok(interaction) = parse_json::<NewInteraction>(document)
         && interaction.validate(1_768_719_600_000_000).is_ok()
     {
-        let written = interaction.content_hash();
-        assert_eq!(written, interaction.clone().content_hash());
+        let written = serde_json::to_vec(&interaction).expect("an interaction can be written");
+        let read: NewInteraction = parse_json(&written).expect("what was written can be read");
+        assert_eq!(read.content_hash(), interaction.content_hash());
     }
 });

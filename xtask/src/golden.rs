@@ -31,6 +31,6 @@ pub(crate) fn write() -> anyhow::Result<()> {
     let settings = serde_json::json!({ "features": "words_and_characters" });
     let fitted = LinearTrainer.fit(&set, &settings, &FitContext::silent(1))?;
     std::fs::create_dir_all(FOLDER)?;
-    std::fs::write(&file, artifact::encode(&fitted.classifier)?)?;
+    std::fs::write(&file, artifact::encode(&fitted)?)?;
     Ok(())
 }

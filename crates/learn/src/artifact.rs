@@ -6,7 +6,7 @@
 
 use crate::calibration::Calibration;
 use crate::classifier::TextClassifier;
-use crate::features::{Block, BlockSettings, Vectoriser};
+use crate::features::{Block, BlockSettings, LONGEST_NGRAM, Vectoriser};
 use crate::svm::LabelWeights;
 
 const MAGIC: &[u8; 8] = b"HONEMODL";
@@ -147,6 +147,7 @@ fn check_calibration(calibration: &Calibration, label_count: usize) -> Result<()
     let expected = if label_count == 2 { 1 } else { label_count };
     let fits = match calibration {
         Calibration::Temperature { beta } => beta.is_finite(),
+        Calibration::PiecewiseTemperature(slopes) => slopes.below >= 0.0 && slopes.above >= 0.0,
         Calibration::Sigmoid { labels } => labels.len() == expected,
         Calibration::Isotonic { labels } => {
             labels.len() == expected && labels.iter().all(|label| label.x.len() == label.y.len())
@@ -159,6 +160,14 @@ fn check_calibration(calibration: &Calibration, label_count: usize) -> Result<()
     }
 }
 
+fn check_finite(values: &[f32]) -> Result<(), ArtifactError> {
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(())
+    } else {
+        Err(ArtifactError::Damaged("a value in it is not a number"))
+    }
+}
+
 /// idf values (f32), then each term's length (u16) and bytes.
 fn encode_block(block: &Block) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -166,14 +175,15 @@ fn encode_block(block: &Block) -> Vec<u8> {
         bytes.extend_from_slice(&idf.to_le_bytes());
     }
     for term in block.terms() {
-        bytes.extend_from_slice(&(term.len().min(usize::from(u16::MAX)) as u16).to_le_bytes());
-        bytes.extend_from_slice(&term[..term.len().min(usize::from(u16::MAX))]);
+        bytes.extend_from_slice(&(term.len() as u16).to_le_bytes());
+        bytes.extend_from_slice(term);
     }
     bytes
 }
 
 fn decode_block(settings: BlockSettings, term_count: usize, bytes: &[u8]) -> Result<Block, ArtifactError> {
-    if term_count > bytes.len() / 6 || settings.min_n == 0 || settings.min_n > settings.max_n {
+    let sizes = 1..=LONGEST_NGRAM;
+    if term_count > bytes.len() / 6 || !sizes.contains(&settings.min_n) || !sizes.contains(&settings.max_n) {
         return Err(ArtifactError::Damaged("its vocabulary does not fit its header"));
     }
     let mut reader = Reader(bytes);
@@ -184,6 +194,7 @@ fn decode_block(settings: BlockSettings, term_count: usize, bytes: &[u8]) -> Res
         .iter()
         .map(|b| f32::from_le_bytes(*b))
         .collect();
+    check_finite(&idf)?;
     let mut terms = Vec::with_capacity(term_count);
     for _ in 0..term_count {
         let length = reader.u16()?;
@@ -249,6 +260,8 @@ fn decode_weights(labels: usize, features: usize, bytes: &[u8]) -> Result<LabelW
             .collect())
     };
     let (scales, bias) = (floats()?, floats()?);
+    check_finite(&scales)?;
+    check_finite(&bias)?;
     let (low, high) = (reader.take(count)?, reader.take(count)?);
     let mut weights = LabelWeights::zeroed(labels, features);
     weights.bias[..labels].copy_from_slice(&bias);
@@ -330,7 +343,6 @@ mod tests {
         LinearTrainer
             .fit(&set, &serde_json::json!({}), &FitContext::silent(1))
             .unwrap()
-            .classifier
     }
 
     #[test]

@@ -10,6 +10,11 @@ use rayon::prelude::*;
 use crate::sparse::SparseRows;
 use crate::terms::TermTable;
 
+/// Longest n-gram, in words or characters.
+pub(crate) const LONGEST_NGRAM: usize = 8;
+/// Terms with more bytes are never features; an artifact stores the length of a term in 16 bits.
+const LONGEST_TERM_BYTES: usize = u16::MAX as usize;
+
 /// What a block counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -261,7 +266,9 @@ impl CorpusCounts {
         let (mut words, mut characters) = (WordBuffer::default(), String::new());
         for (document, text) in texts.iter().enumerate() {
             for_each_ngram(settings, text, &mut words, &mut characters, |ngram| {
-                counts.see(ngram.as_bytes(), document as u32);
+                if ngram.len() <= LONGEST_TERM_BYTES {
+                    counts.see(ngram.as_bytes(), document as u32);
+                }
             });
         }
         counts

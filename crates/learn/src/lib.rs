@@ -9,6 +9,7 @@ mod classifier;
 mod features;
 mod linear;
 pub mod metrics;
+mod order;
 mod sparse;
 mod svm;
 mod terms;
@@ -22,4 +23,4 @@ pub use linear::{CalibrationMethod, ClassWeight, FeatureSet, LinearSettings, Lin
 pub use metrics::{Evaluation, LabelMetrics, Misclassified};
 pub use sparse::SparseRows;
 pub use svm::{LabelWeights, SvmProblem, SvmSettings, fit_svm};
-pub use trainer::{FitContext, Fitted, TrainError, Trainer, TrainingSet, find_trainer};
+pub use trainer::{FitContext, TrainError, Trainer, TrainingSet, find_trainer};

@@ -6,12 +6,16 @@
 
 use rayon::prelude::*;
 
-use crate::calibration::{Calibration, Isotonic, Sigmoid, fit_temperature};
+use crate::calibration::{Calibration, CalibrationSet, Isotonic, Sigmoid, Slopes, fit_temperature};
 use crate::classifier::TextClassifier;
-use crate::features::{Analyser, BlockSettings, Vectoriser};
+use crate::features::{Analyser, BlockSettings, LONGEST_NGRAM, Vectoriser};
+use crate::order::SplitMix;
 use crate::sparse::SparseRows;
 use crate::svm::{LabelWeights, SvmProblem, SvmSettings, fit_svm};
-use crate::trainer::{FitContext, Fitted, TrainError, Trainer, TrainingSet};
+use crate::trainer::{FitContext, TrainError, Trainer, TrainingSet};
+
+/// Examples from which on two parameters of calibration can be told from noise.
+const PIECEWISE_EXAMPLES: usize = 1_000;
 
 /// Which features are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -37,10 +41,12 @@ pub enum ClassWeight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CalibrationMethod {
-    /// Temperature for three labels and more, sigmoid for two.
+    /// Sigmoid for two labels; for more piecewise temperature, or temperature when there are under 1,000 examples.
     Auto,
     /// Softmax with one temperature.
     Temperature,
+    /// Softmax with one temperature for margins below -0.5 and another above.
+    PiecewiseTemperature,
     /// One sigmoid per label.
     Sigmoid,
     /// One step function per label; wants 1,000 examples a label and more.
@@ -131,7 +137,7 @@ impl LinearSettings {
             ("word_ngrams", self.word_range()),
             ("char_ngrams", self.char_ngrams),
         ] {
-            if low == 0 || low > high || high > 8 {
+            if low == 0 || low > high || high > LONGEST_NGRAM {
                 return refuse(name, "give two whole numbers from 1 to 8, the smaller first");
             }
         }
@@ -195,7 +201,7 @@ impl Trainer for LinearTrainer {
         set: &TrainingSet,
         settings: &serde_json::Value,
         context: &FitContext<'_>,
-    ) -> Result<Fitted, TrainError> {
+    ) -> Result<TextClassifier, TrainError> {
         let settings = LinearSettings::parse(settings)?;
         let labels = set.distinct_labels();
         if labels.len() < 2 {
@@ -206,46 +212,43 @@ impl Trainer for LinearTrainer {
             return Err(TrainError::Data(problem));
         }
         (context.progress)(0.0, "making features");
-        let texts: Vec<&str> = set.texts.iter().map(String::as_str).collect();
+        // In random order once, so that the visits of the SVM can be both random and local.
+        let order = SplitMix::new(context.seed).permutation(set.len());
+        let texts: Vec<&str> = order
+            .iter()
+            .map(|&row| set.texts[row as usize].as_str())
+            .collect();
+        let weights: Vec<f32> = order.iter().map(|&row| set.weights[row as usize]).collect();
+        let label_number = |label: &String| labels.partition_point(|known| known < label) as u32;
+        let numbers: Vec<u32> = order
+            .iter()
+            .map(|&row| label_number(&set.labels[row as usize]))
+            .collect();
         let vectoriser = Vectoriser::fit(&settings.blocks(), &texts);
         context.check_cancelled()?;
         let rows = vectoriser.transform(&texts);
-        let numbers: Vec<u32> = set
-            .labels
-            .iter()
-            .map(|label| labels.partition_point(|known| known < label) as u32)
-            .collect();
         let data = LabelledRows {
             rows: &rows,
             feature_count: vectoriser.feature_count(),
             labels: &numbers,
             label_count: labels.len(),
-            weights: &set.weights,
+            weights: &weights,
         };
         (context.progress)(0.1, "fitting folds");
         let margins = data.out_of_fold_margins(&settings, context)?;
         (context.progress)(0.8, "fitting the final model");
         let everyone: Vec<u32> = (0..rows.len() as u32).collect();
         let weights = data.fit(&settings, &everyone, context.seed, context)?;
+        (context.progress)(0.95, "calibrating");
         let calibration = data.calibrate(&settings, &margins);
-        let mut out_of_fold = margins;
-        out_of_fold
-            .par_chunks_mut(labels.len())
-            .for_each(|row| calibration.apply(row));
         (context.progress)(1.0, "fitted");
-        let settings = serde_json::to_value(&settings).unwrap_or_default();
-        let trainer = self.name().to_owned();
-        let classifier = TextClassifier {
-            trainer,
-            settings,
+        Ok(TextClassifier {
+            trainer: self.name().to_owned(),
+            settings: serde_json::to_value(&settings).unwrap_or_default(),
             labels,
             vectoriser,
             weights,
             calibration,
-        };
-        Ok(Fitted {
-            classifier,
-            out_of_fold,
         })
     }
 }
@@ -362,8 +365,15 @@ impl LabelledRows<'_> {
     fn calibrate(&self, settings: &LinearSettings, margins: &[f32]) -> Calibration {
         let method = match settings.calibration {
             CalibrationMethod::Auto if self.label_count == 2 => CalibrationMethod::Sigmoid,
-            CalibrationMethod::Auto => CalibrationMethod::Temperature,
+            CalibrationMethod::Auto if self.rows.len() < PIECEWISE_EXAMPLES => CalibrationMethod::Temperature,
+            CalibrationMethod::Auto => CalibrationMethod::PiecewiseTemperature,
             chosen => chosen,
+        };
+        let set = CalibrationSet {
+            margins,
+            label_count: self.label_count,
+            labels: self.labels,
+            weights: self.weights,
         };
         let per_label: Vec<usize> = if self.label_count == 2 {
             vec![1]
@@ -400,8 +410,9 @@ impl LabelledRows<'_> {
                     })
                     .collect(),
             },
+            CalibrationMethod::PiecewiseTemperature => Calibration::PiecewiseTemperature(Slopes::fit(&set)),
             CalibrationMethod::Temperature | CalibrationMethod::Auto => Calibration::Temperature {
-                beta: fit_temperature(margins, self.label_count, self.labels),
+                beta: fit_temperature(&set),
             },
         }
     }

@@ -4,10 +4,12 @@
 //! ICML 2008, algorithm 1, with the bias as a feature of value one (so `Q_ii = |x_i|^2 + 1`) and
 //! `D_ii = 1 / (2 C_i)`. Sixteen labels are fitted together: their weights for one feature stand side by side, so
 //! that the inner loops are contiguous and vectorise. A block of labels stops when its average violation of the
-//! optimality conditions falls under the tolerance.
+//! optimality conditions falls under the tolerance. Neighbouring members are visited close together: large sets are fast
+//! when their rows come in random order.
 
 use rayon::prelude::*;
 
+use crate::order::SplitMix;
 use crate::sparse::SparseRows;
 use crate::trainer::{FitContext, TrainError};
 
@@ -90,7 +92,7 @@ impl LabelWeights {
     }
 }
 
-/// Solution of one block of labels: weights by feature, the intercepts, and the dual variables by member.
+/// Solution of one block of labels: weights by feature and the intercepts.
 struct BlockFit {
     weights: Vec<Lanes>,
     bias: Lanes,
@@ -113,7 +115,15 @@ pub fn fit_svm(
     let blocks: Vec<BlockFit> = (0..fitted_labels.div_ceil(LANES))
         .into_par_iter()
         .map(|block| {
-            pulp::Arch::new().dispatch(|| fit_block(problem, settings, context, &norms, block * LANES))
+            let first_label = block * LANES;
+            pulp::Arch::new().dispatch(BlockTask {
+                problem,
+                settings,
+                context,
+                norms: &norms,
+                first_label,
+                used_lanes: LANES.min(fitted_labels - first_label),
+            })
         })
         .collect::<Result<_, _>>()?;
     let mut fit = LabelWeights::zeroed(problem.label_count, problem.feature_count);
@@ -142,43 +152,58 @@ fn mirror_second_label(fit: &mut LabelWeights) {
     }
 }
 
-#[inline(always)]
-fn fit_block(
-    problem: &SvmProblem<'_>,
-    settings: &SvmSettings,
-    context: &FitContext<'_>,
-    norms: &[f32],
+/// One block of labels to fit. A type and not a closure: only a method that is always inlined is compiled for the
+/// processor's vector instructions by `dispatch`.
+struct BlockTask<'a> {
+    problem: &'a SvmProblem<'a>,
+    settings: &'a SvmSettings,
+    context: &'a FitContext<'a>,
+    /// `|x|^2 + 1` of every row.
+    norms: &'a [f32],
+    /// The label of the first lane.
     first_label: usize,
-) -> Result<BlockFit, TrainError> {
-    let mut fit = BlockFit {
-        weights: vec![[0.0; LANES]; problem.feature_count],
-        bias: [0.0; LANES],
-    };
-    let mut duals: Vec<Lanes> = vec![[0.0; LANES]; problem.members.len()];
-    let mut order: Vec<u32> = (0..problem.members.len() as u32).collect();
-    let mut random = SplitMix(settings.seed ^ (first_label as u64) << 32);
-    for _epoch in 0..settings.max_epochs {
-        context.check_cancelled()?;
-        random.shuffle(&mut order);
-        let mut violations = [0.0f32; LANES];
-        for &position in &order {
-            let example = problem.members[position as usize] as usize;
-            let lanes = lanes_of(problem, settings, norms, example, first_label);
-            let features = problem.rows.row(example);
-            visit(
-                &mut fit,
-                &mut duals[position as usize],
-                features,
-                &lanes,
-                &mut violations,
-            );
+    /// Lanes that stand for a label; the others are padding.
+    used_lanes: usize,
+}
+
+impl pulp::WithSimd for BlockTask<'_> {
+    type Output = Result<BlockFit, TrainError>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> Self::Output {
+        let problem = self.problem;
+        let member_count = problem.members.len();
+        let mut fit = BlockFit {
+            weights: vec![[0.0; LANES]; problem.feature_count],
+            bias: [0.0; LANES],
+        };
+        let mut duals: Vec<Lanes> = vec![[0.0; LANES]; member_count];
+        let mut order: Vec<u32> = Vec::with_capacity(member_count);
+        let mut random = SplitMix::new(self.settings.seed ^ (self.first_label as u64) << 32);
+        for _epoch in 0..self.settings.max_epochs {
+            self.context.check_cancelled()?;
+            random.local_permutation(member_count, &mut order);
+            let mut violations = [0.0f32; LANES];
+            for &position in &order {
+                let example = problem.members[position as usize] as usize;
+                let lanes = lanes_of(problem, self.settings, self.norms, example, self.first_label);
+                let features = problem.rows.row(example);
+                visit(
+                    &mut fit,
+                    &mut duals[position as usize],
+                    features,
+                    &lanes,
+                    &mut violations,
+                );
+            }
+            let used = &violations[..self.used_lanes];
+            let violation: f64 = used.iter().map(|&sum| f64::from(sum)).sum();
+            if violation <= f64::from(self.settings.tolerance) * (member_count * used.len()) as f64 {
+                break;
+            }
         }
-        let violation: f64 = violations.iter().map(|&sum| f64::from(sum)).sum();
-        if violation <= f64::from(settings.tolerance) * (order.len() * LANES) as f64 {
-            break;
-        }
+        Ok(fit)
     }
-    Ok(fit)
 }
 
 /// Constants of one example for the labels of a block.
@@ -261,26 +286,6 @@ fn visit(
         let weights = &mut fit.weights[feature as usize];
         for lane in 0..LANES {
             weights[lane] += value * step[lane];
-        }
-    }
-}
-
-/// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014): small, seedable, good enough for permutations.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Fisher-Yates; the bias of a 64-bit remainder is far below anything that matters here.
-    fn shuffle(&mut self, items: &mut [u32]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, (self.next() % (last as u64 + 1)) as usize);
         }
     }
 }

@@ -85,16 +85,6 @@ impl FitContext<'_> {
     }
 }
 
-/// What training gives: the classifier, and what it says of each example when it did not see that example.
-#[derive(Debug, Clone)]
-pub struct Fitted {
-    /// The classifier, fitted on all examples.
-    pub classifier: TextClassifier,
-    /// Out-of-fold probabilities, one row of `classifier.labels.len()` values an example; empty when too few examples
-    /// allowed folds.
-    pub out_of_fold: Vec<f32>,
-}
-
 /// Why there is no model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrainError {
@@ -128,7 +118,7 @@ pub trait Trainer: Send + Sync {
         set: &TrainingSet,
         settings: &serde_json::Value,
         context: &FitContext<'_>,
-    ) -> Result<Fitted, TrainError>;
+    ) -> Result<TextClassifier, TrainError>;
 }
 
 /// The trainer with this name.

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 
-use hone_learn::calibration::{Isotonic, Sigmoid, fit_temperature, softmax};
+use hone_learn::calibration::{CalibrationSet, Isotonic, Sigmoid, fit_temperature, softmax};
 use hone_learn::{Analyser, Block, BlockSettings, FitContext, SvmProblem, SvmSettings, Vectoriser, fit_svm};
 use serde_json::Value;
 
@@ -123,7 +123,12 @@ fn temperature_equals_the_reference() {
             }
         })
         .collect();
-    let beta = fit_temperature(&margins, 3, &labels);
+    let beta = fit_temperature(&CalibrationSet {
+        margins: &margins,
+        label_count: 3,
+        labels: &labels,
+        weights: &[1.0; 80],
+    });
     assert_close(beta, expected["beta"].as_f64().unwrap(), 1e-6, "beta");
     let mut loss = 0.0;
     for (row, &label) in margins.chunks_exact(3).zip(&labels) {

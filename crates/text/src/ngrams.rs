@@ -1,10 +1,10 @@
-//! N-grams of words and of characters inside word boundaries, handed out as slices without allocating.
+//! N-grams of words and of characters inside word boundaries, handed out as slices of the caller's buffers.
 
 use crate::WordBuffer;
 
 /// Calls `visit` with every n-gram of the words, shortest first, for `min <= n <= max`.
 pub fn for_each_word_ngram(words: &WordBuffer, min: usize, max: usize, mut visit: impl FnMut(&str)) {
-    for n in min..=max {
+    for n in min..=max.min(words.len()) {
         for first in 0..(words.len() + 1).saturating_sub(n) {
             visit(words.slice(first, first + n - 1));
         }

@@ -136,7 +136,7 @@ fn measure_ours(train: &Path, test: &Path, settings: &Value) -> anyhow::Result<S
             .collect::<Result<_, _>>()?,
     );
     let fitted = LinearTrainer.fit(&set, settings, &FitContext::silent(1))?;
-    let bytes = artifact::encode(&fitted.classifier)?;
+    let bytes = artifact::encode(&fitted)?;
     let classifier = artifact::decode(&bytes)?;
     let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
     let labels: Vec<&str> = held_out.labels.iter().map(String::as_str).collect();
