@@ -21,6 +21,18 @@ impl<T: serde::de::DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     }
 }
 
+/// A JSON body as `T`; the default when there is none.
+pub async fn optional_json<T>(request: Request, state: &AppState) -> Result<T, Problem>
+where
+    T: serde::de::DeserializeOwned + Default,
+{
+    let bytes = read_bytes(request, state).await?;
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    Ok(parse_json(&bytes)?)
+}
+
 /// Reads a whole body within the limit.
 pub async fn read_bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {

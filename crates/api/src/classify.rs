@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use hone_domain::{Identity, InteractionStatus, NewInteraction, Scope};
+use hone_domain::{Identity, InteractionStatus, NewInteraction, Scope, require_text};
 use hone_engine::{Answer, RecordBatch, Served};
 use hone_storage::tasks::Task;
 
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem, ProblemKind};
 
 /// Texts of one request.
@@ -70,6 +71,7 @@ pub(crate) struct AlternativeBody {
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<ClassifyRequest>,
 ) -> Result<Json<ClassifyResponse>, Problem> {
     caller.require(Scope::Predict)?;
@@ -79,12 +81,9 @@ pub(crate) async fn handle(
         (None, Some(texts)) => texts.iter().map(String::as_str).collect(),
         _ => return Err(Problem::field("/text", "give either text or texts")),
     };
-    check_texts(&texts)?;
+    check_texts(&texts, request.text.is_some())?;
     let served = state.engine.served(&task)?;
-    let answers: Vec<Answer> = texts
-        .iter()
-        .map(|text| state.engine.predict(&task, &served, text))
-        .collect();
+    let answers = state.engine.predict_many(&task, &served, &texts).await?;
     let ids = if request.record.unwrap_or(task.policy.prediction.record) {
         caller.require(Scope::Record)?;
         record(
@@ -93,6 +92,7 @@ pub(crate) async fn handle(
             &task,
             &served,
             &request,
+            &key,
             texts.iter().zip(&answers),
         )
         .await?
@@ -113,7 +113,7 @@ pub(crate) async fn handle(
     }))
 }
 
-fn check_texts(texts: &[&str]) -> Result<(), Problem> {
+fn check_texts(texts: &[&str], is_single: bool) -> Result<(), Problem> {
     if texts.is_empty() || texts.len() > MAX_TEXTS {
         return Err(Problem::field(
             "/texts",
@@ -121,9 +121,14 @@ fn check_texts(texts: &[&str]) -> Result<(), Problem> {
         ));
     }
     for (index, text) in texts.iter().enumerate() {
-        if text.trim().is_empty() || text.len() > hone_domain::MAX_TEXT_BYTES {
-            let detail = format!("is empty or longer than {} bytes", hone_domain::MAX_TEXT_BYTES);
-            return Err(Problem::field(format!("/texts/{index}"), detail));
+        let pointer = if is_single {
+            "/text".to_owned()
+        } else {
+            format!("/texts/{index}")
+        };
+        require_text(&pointer, text)?;
+        if text.trim().is_empty() {
+            return Err(Problem::field(pointer, "is empty; give the text to classify"));
         }
     }
     Ok(())
@@ -135,17 +140,19 @@ async fn record<'a>(
     task: &Task,
     served: &Served,
     request: &ClassifyRequest,
+    key: &IdempotencyKey,
     answered: impl Iterator<Item = (&'a &'a str, &'a Answer)>,
 ) -> Result<Vec<uuid::Uuid>, Problem> {
     let pseudonym_key = state.pseudonym_key(caller.project).await?;
     let mut batch = RecordBatch::default();
-    for (text, answer) in answered {
+    for (index, (text, answer)) in answered.enumerate() {
         let status = if answer.label.is_some() {
             InteractionStatus::Ok
         } else {
             InteractionStatus::Abstained
         };
         let new = NewInteraction {
+            id: key.id_at(caller.project, "prediction", index),
             task: task.name.clone(),
             input: (*text).to_owned(),
             label: answer

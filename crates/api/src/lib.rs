@@ -19,14 +19,19 @@ mod models;
 mod page;
 mod problem;
 mod references;
+mod repeat;
 mod runs;
 mod state;
 mod tasks;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +42,9 @@ pub use state::AppState;
 
 /// The largest body of a request that is no stream.
 const MAX_BODY_BYTES: usize = 8 << 20;
+
+/// How long a client may pause while it sends a body.
+const BODY_IDLE: Duration = Duration::from_secs(60);
 
 /// Everything under `/v1`, the health checks, and the OpenAPI document with its page.
 pub fn router(state: AppState) -> Router {
@@ -49,7 +57,9 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(problem::unknown_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(RequestDecompressionLayer::new())
+        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
         .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(middleware::from_fn(problem::name_instance))
         .with_state(state)
 }
 
@@ -88,6 +98,7 @@ fn endpoints() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::show::handle))
         .routes(routes!(jobs::events::handle))
         .routes(routes!(jobs::cancel::handle))
+        .routes(routes!(jobs::retry::handle))
 }
 
 fn complete(mut document: OpenApi) -> OpenApi {

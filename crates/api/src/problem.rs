@@ -2,11 +2,16 @@
 
 use std::any::Any;
 
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hone_domain::{FieldError, InvalidInput};
 use hone_engine::EngineError;
 use hone_storage::StorageError;
+
+/// Said when the database is out of reach.
+const NOT_STORED: &str = "the database does not answer; nothing of the request was stored, send it again";
 
 /// Every kind of problem, with its status and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +102,7 @@ pub struct Problem {
 }
 
 /// The JSON of a problem (RFC 9457).
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct ProblemBody {
     /// Names the kind of problem.
     r#type: String,
@@ -107,13 +112,16 @@ pub struct ProblemBody {
     status: u16,
     /// What happened here, and what to do.
     detail: String,
+    /// The path that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
     /// The fields that cannot be taken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
 }
 
 /// One field that cannot be taken.
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldProblem {
     /// JSON pointer to the field.
     pub pointer: String,
@@ -149,6 +157,18 @@ impl Problem {
             pointer: pointer.to_owned(),
             detail: self.detail.clone(),
         });
+        self
+    }
+
+    /// Whether the server is at fault and not what was sent.
+    pub fn is_fault(&self) -> bool {
+        self.kind.parts().1.is_server_error()
+    }
+
+    /// Replaces what happened, in words.
+    #[must_use]
+    pub fn saying(mut self, detail: String) -> Self {
+        self.detail = detail;
         self
     }
 
@@ -204,6 +224,17 @@ impl From<EngineError> for Problem {
                 ..Self::new(ProblemKind::Unavailable, detail)
             },
             EngineError::Storage(error) => error.into(),
+            EngineError::NotRecorded(error) => {
+                tracing::error!(%error, "records were not stored");
+                Self {
+                    retry_after_s: Some(1),
+                    ..Self::new(ProblemKind::Unavailable, NOT_STORED)
+                }
+            }
+            EngineError::File(_) | EngineError::Dataset(_) | EngineError::Job(_) => {
+                tracing::error!(%detail, "request failed");
+                Self::new(ProblemKind::Internal, detail)
+            }
         }
     }
 }
@@ -224,12 +255,23 @@ impl From<StorageError> for Problem {
                 "the disk is full or read-only; nothing of the request was stored",
             );
         }
-        let detail = "the database does not answer; nothing of the request was stored, send it again";
         Self {
             retry_after_s: Some(1),
-            ..Self::new(ProblemKind::Unavailable, detail)
+            ..Self::new(ProblemKind::Unavailable, NOT_STORED)
         }
     }
+}
+
+/// Names the path in a problem: the handlers that find problems do not know it.
+pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<ProblemBody>() {
+        problem.instance = Some(path);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = serde_json::to_string(&problem).unwrap_or_default().into();
+    }
+    response
 }
 
 impl IntoResponse for Problem {
@@ -248,9 +290,11 @@ impl IntoResponse for Problem {
             title,
             status: status.as_u16(),
             detail: self.detail,
+            instance: None,
             errors,
         };
         let mut response = (status, serde_json::to_string(&body).unwrap_or_default()).into_response();
+        response.extensions_mut().insert(body);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

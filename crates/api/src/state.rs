@@ -9,6 +9,7 @@ use hone_jobs::Worker;
 use hone_storage::keys::ApiKey;
 use hone_storage::projects;
 use moka::sync::Cache;
+use tokio_util::sync::CancellationToken;
 
 /// How long a key is remembered; a revoked key is refused everywhere after this time.
 const KEY_CACHE: Duration = Duration::from_secs(2);
@@ -20,13 +21,15 @@ pub struct AppState {
     pub engine: Engine,
     /// Woken when a handler enqueues a job.
     pub worker: Worker,
+    /// Ends streams of events when the server stops.
+    pub stop: CancellationToken,
     keys: Cache<String, Option<Arc<ApiKey>>>,
     pseudonym_keys: Cache<ProjectId, [u8; 32]>,
 }
 
 impl AppState {
     /// Stores the parts.
-    pub fn new(engine: Engine, worker: Worker) -> Self {
+    pub fn new(engine: Engine, worker: Worker, stop: CancellationToken) -> Self {
         let keys = Cache::builder()
             .max_capacity(10_000)
             .time_to_live(KEY_CACHE)
@@ -35,6 +38,7 @@ impl AppState {
         Self {
             engine,
             worker,
+            stop,
             keys,
             pseudonym_keys,
         }

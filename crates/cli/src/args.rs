@@ -115,7 +115,7 @@ pub(crate) enum KeyCommand {
         #[arg(long, default_value = "record,predict,read,operate,admin")]
         scopes: String,
         /// Days until it expires.
-        #[arg(long, value_name = "DAYS")]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         expires_in: Option<u32>,
     },
     /// List the keys of the project.
@@ -180,6 +180,14 @@ pub(crate) enum SplitArg {
     Test,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated with a header line.
+    Csv,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// Name of the task; it is made when it is missing.
@@ -187,8 +195,8 @@ pub(crate) struct ImportArgs {
     /// JSONL or CSV with input (or text) and label; - is standard input.
     pub file: PathBuf,
     /// jsonl or csv; told from the file's name when absent.
-    #[arg(long)]
-    pub format: Option<String>,
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
     /// Keep all rows in this part of datasets; by default they are divided.
     #[arg(long, value_enum)]
     pub split: Option<SplitArg>,
@@ -205,8 +213,8 @@ pub(crate) struct ExportArgs {
     #[arg(default_value = "-")]
     pub file: PathBuf,
     /// jsonl or csv; told from the file's name when absent.
-    #[arg(long)]
-    pub format: Option<String>,
+    #[arg(long, value_enum)]
+    pub format: Option<FormatArg>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -263,13 +271,27 @@ pub(crate) struct RollbackArgs {
     pub reason: String,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StateArg {
+    /// Waits for its time and a worker.
+    Queued,
+    /// Held by a worker.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Given up.
+    Dead,
+    /// Stopped by hand.
+    Cancelled,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
     /// List jobs, latest first.
     List {
-        /// Only in this state: queued, running, succeeded, dead, cancelled.
-        #[arg(long)]
-        state: Option<String>,
+        /// Only in this state.
+        #[arg(long, value_enum)]
+        state: Option<StateArg>,
     },
     /// Stop a job.
     Cancel {

@@ -107,6 +107,15 @@ impl Config {
             .unwrap_or_else(|| self.data.join("hone.sqlite").display().to_string())
     }
 
+    /// Where the database is, without a password, for people and logs.
+    pub fn shown_database(&self) -> String {
+        let url = self.database_url();
+        match url.split_once("://").zip(url.rsplit_once('@')) {
+            Some(((scheme, _), (_, host))) => format!("{scheme}://…@{host}"),
+            None => url,
+        }
+    }
+
     /// Where models and datasets are.
     pub fn artifact_folder(&self) -> PathBuf {
         self.data.join("artifacts")
@@ -168,6 +177,20 @@ mod tests {
     #[test]
     fn the_template_is_complete_and_stays_the_same() {
         insta::assert_snapshot!(Config::template());
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let args = <Args as clap::Parser>::parse_from([
+            "hone",
+            "--database",
+            "postgres://me:pa@ss@db/hone",
+            "doctor",
+        ]);
+        assert_eq!(
+            Config::read(&args).unwrap().shown_database(),
+            "postgres://…@db/hone"
+        );
     }
 
     #[test]

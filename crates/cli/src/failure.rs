@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use hone_domain::{InvalidInput, UnknownVariant};
 use hone_engine::EngineError;
 use hone_storage::StorageError;
 
@@ -23,6 +24,12 @@ pub(crate) fn report(output: Output, error: &anyhow::Error) -> ExitCode {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
+    if error.is::<UnknownVariant>() || error.is::<InvalidInput>() {
+        return INPUT_REFUSED;
+    }
+    if matches!(error.downcast_ref(), Some(StorageError::Missing { .. })) {
+        return NOT_FOUND;
+    }
     match error.downcast_ref::<EngineError>() {
         Some(EngineError::Invalid(_)) => INPUT_REFUSED,
         Some(

@@ -1,6 +1,7 @@
 //! Serving: API and pages on one port, jobs and schedules beside them, a clean end on Ctrl-C and SIGTERM.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
@@ -13,6 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 
+/// How long requests and jobs may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
 /// A server that runs in the background until it is stopped.
 pub(crate) struct Running {
     /// Where it listens.
@@ -22,11 +26,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Ends requests, jobs and schedules in turn and waits for them.
+    /// Ends requests, jobs and schedules in turn and waits for them, but not for ever for clients that do not finish.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("requests or jobs were still going on; jobs are taken up again");
+        }
     }
 }
 
@@ -50,7 +56,11 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
         engine: engine.clone(),
         access,
     });
-    let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker)));
+    let routes = pages.merge(hone_api::router(AppState::new(
+        engine.clone(),
+        worker,
+        stop.clone(),
+    )));
     // Without TCP_NODELAY small answers wait for the client's delayed acknowledgement.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

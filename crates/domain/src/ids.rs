@@ -77,6 +77,12 @@ impl ConversationId {
     }
 }
 
+/// Derives the id of what a client of this project makes with an idempotency key: the same request gives the same id.
+pub fn derive_repeatable_id<T: From<Uuid>>(project: ProjectId, noun: &str, key: &str) -> T {
+    let hasher = blake3::Hasher::new_derive_key("hone idempotency key v1");
+    T::from(derived_uuid(hasher, project, &format!("{noun}:{key}")))
+}
+
 impl SubjectId {
     /// Derives the pseudonym of the person that a client calls `user_id`; not reversible without the project's key.
     pub fn derive(project: ProjectId, pseudonym_key: &[u8; 32], user_id: &str) -> Self {

@@ -69,7 +69,10 @@ fn json_pointer(path: &serde_path_to_error::Path) -> String {
 fn describe(errors: &[FieldError]) -> String {
     errors
         .iter()
-        .map(|error| format!("{}: {}", error.pointer, error.detail))
+        .map(|error| match error.pointer.as_str() {
+            "" => error.detail.clone(),
+            pointer => format!("{pointer}: {}", error.detail),
+        })
         .collect::<Vec<_>>()
         .join("; ")
 }

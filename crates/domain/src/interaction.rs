@@ -6,6 +6,8 @@ use crate::{ConversationId, InteractionId, InvalidInput, SECOND_US, parse_rfc333
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
 /// The longest name (task, label, conversation, tag) that is taken, in bytes.
 const MAX_NAME_BYTES: usize = 200;
+/// The longest network address or user agent that is taken, in bytes.
+const MAX_IDENTITY_BYTES: usize = 1_000;
 /// How far a client's clock may run ahead of ours.
 const MAX_CLOCK_AHEAD_US: i64 = 300 * SECOND_US;
 
@@ -51,6 +53,22 @@ pub struct Identity {
     /// The program the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+}
+
+impl Identity {
+    fn validate(&self) -> Result<(), InvalidInput> {
+        require_name("/subject/user_id", &self.user_id)?;
+        for (pointer, text) in [
+            ("/subject/ip_address", &self.ip_address),
+            ("/subject/user_agent", &self.user_agent),
+        ] {
+            if text.as_ref().is_some_and(|text| text.len() > MAX_IDENTITY_BYTES) {
+                let detail = format!("is longer than {MAX_IDENTITY_BYTES} bytes; shorten it or leave it out");
+                return Err(InvalidInput::field(pointer, detail));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One interaction to record.
@@ -160,7 +178,7 @@ impl NewInteraction {
             require_name(&format!("/tags/{index}"), tag)?;
         }
         if let Some(subject) = &self.subject {
-            require_name("/subject/user_id", &subject.user_id)?;
+            subject.validate()?;
         }
         occurred_at_us("/occurred_at", self.occurred_at.as_deref(), now_us).map(|_| ())
     }
@@ -194,7 +212,8 @@ pub(crate) fn hash_of(document: &impl serde::Serialize) -> Option<[u8; 16]> {
     Some(hash)
 }
 
-pub(crate) fn require_text(pointer: &str, text: &str) -> Result<(), InvalidInput> {
+/// Refuses a text that is too long or cannot be stored.
+pub fn require_text(pointer: &str, text: &str) -> Result<(), InvalidInput> {
     if text.len() > MAX_TEXT_BYTES {
         let detail = format!("has {} bytes; at most {MAX_TEXT_BYTES} are taken", text.len());
         return Err(InvalidInput::field(pointer, detail));
@@ -208,7 +227,8 @@ pub(crate) fn require_text(pointer: &str, text: &str) -> Result<(), InvalidInput
     Ok(())
 }
 
-pub(crate) fn require_name(pointer: &str, name: &str) -> Result<(), InvalidInput> {
+/// Refuses a name that is empty, too long or has characters that do not show.
+pub fn require_name(pointer: &str, name: &str) -> Result<(), InvalidInput> {
     if name.trim().is_empty() {
         return Err(InvalidInput::field(
             pointer,

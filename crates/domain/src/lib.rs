@@ -5,6 +5,7 @@
 
 mod clock;
 mod entropy;
+mod example;
 mod feedback;
 mod ids;
 mod input;
@@ -16,13 +17,16 @@ mod version;
 
 pub use clock::{Clock, HOUR_US, ManualClock, SECOND_US, SystemClock, format_rfc3339, parse_rfc3339};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use example::NewExample;
 pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
 pub use ids::{
     ApiKeyId, ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
-    ModelVersionId, ProjectId, RunId, ScheduleId, SubjectId, TaskId,
+    ModelVersionId, ProjectId, RunId, ScheduleId, SubjectId, TaskId, derive_repeatable_id,
 };
 pub use input::{FieldError, InvalidInput, parse_json};
-pub use interaction::{AnswerSource, Identity, InteractionStatus, MAX_TEXT_BYTES, NewInteraction};
+pub use interaction::{
+    AnswerSource, Identity, InteractionStatus, MAX_TEXT_BYTES, NewInteraction, require_name, require_text,
+};
 pub use lifecycle::{
     DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage,
 };

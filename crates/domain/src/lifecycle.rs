@@ -94,7 +94,24 @@ spelled_enum! {
 }
 
 impl RunStatus {
-    /// Whether nothing more will happen to the run.
+    /// Moves to `to`, or says why not: what is completed stays so; what failed or was stopped can only be tried again.
+    pub fn transition(self, to: Self) -> Result<Self, IllegalTransition> {
+        let legal = match (self, to) {
+            (Self::Queued | Self::Running, _) | (Self::Failed | Self::Cancelled, Self::Queued) => true,
+            (from, to) => from == to,
+        };
+        if legal {
+            Ok(to)
+        } else {
+            Err(IllegalTransition {
+                noun: "run",
+                from: self.as_str(),
+                to: to.as_str(),
+            })
+        }
+    }
+
+    /// Whether nothing more will happen to the run by itself.
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }

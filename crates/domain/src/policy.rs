@@ -4,6 +4,11 @@
 
 use crate::{InvalidInput, spelled_enum};
 
+/// Largest threshold of a trigger.
+const MAX_THRESHOLD: i64 = 1_000_000_000;
+/// Most alternatives that a prediction lists.
+const MAX_ALTERNATIVES: usize = 1_000;
+
 spelled_enum! {
     /// What a task does.
     TaskKind ("task kind") {
@@ -203,10 +208,10 @@ impl TaskPolicy {
             }
         }
         let total = training.split.train + training.split.validation + training.split.test;
-        if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 {
+        if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 || training.split.test <= 0.0 {
             return refuse(
                 "/policy/training/split",
-                "give three shares that add up to 1, with train above 0",
+                "give three shares that add up to 1, with train and test above 0",
             );
         }
         if !(curation.corrected_weight > 0.0 && curation.corrected_weight <= 1_000.0) {
@@ -215,8 +220,8 @@ impl TaskPolicy {
                 "give a number above 0 and up to 1000",
             );
         }
-        if training.min_samples < 2 {
-            return refuse("/policy/training/min_samples", "give 2 or more");
+        if !(2..=MAX_THRESHOLD).contains(&training.min_samples) {
+            return refuse("/policy/training/min_samples", "give 2 to 1000000000");
         }
         for (pointer, count) in [
             ("/policy/training/new_samples", training.new_samples),
@@ -227,9 +232,12 @@ impl TaskPolicy {
             ),
             ("/policy/training/max_age_hours", training.max_age_hours),
         ] {
-            if count < 0 {
-                return refuse(pointer, "give 0 (off) or more");
+            if !(0..=MAX_THRESHOLD).contains(&count) {
+                return refuse(pointer, "give 0 (off) to 1000000000");
             }
+        }
+        if self.prediction.alternatives > MAX_ALTERNATIVES {
+            return refuse("/policy/prediction/alternatives", "give 0 to 1000");
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! Curation: interactions with feedback, references and imported rows become examples, each taken or rejected with a
-//! reason. Reads only what is new (the inbox); running it again changes nothing.
+//! Curation: interactions with feedback and references become examples, each taken or rejected with a reason; what files
+//! and calls bring is placed by the same rules. Reads only what is new (the inbox); running it again changes nothing.
 //!
 //! Woken by the job `CurateTask`, which feedback enqueues; looks at the training triggers when it is done.
 
 use hone_domain::{
-    ExampleOrigin, ExampleStatus, InteractionId, InvalidInput, ProjectId, Split, TaskId, TaskKind,
+    ExampleId, ExampleOrigin, ExampleStatus, InteractionId, ProjectId, Split, TaskId, TaskKind,
 };
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_storage::examples::Example;
@@ -35,51 +35,25 @@ pub struct CurationReport {
     pub undecided: usize,
 }
 
-/// An example as brought in by a file or a call.
-#[derive(Debug, Clone, Default)]
-pub struct ExampleImport {
-    /// What is asked.
-    pub input: String,
-    /// The right label, for a `classify` task.
-    pub label: Option<String>,
-    /// The right answer, for a `generate` task.
-    pub target: Option<String>,
-    /// How much it counts; 1 when absent.
-    pub weight: Option<f64>,
-    /// The conversation it belongs to; never divided between the parts of a dataset.
-    pub conversation: Option<String>,
-    /// The part of datasets it must belong to.
-    pub split: Option<Split>,
-}
-
-/// What became of an imported example.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImportOutcome {
-    /// Taken.
-    Approved(Uuid),
-    /// Kept, but out of datasets, for this reason.
-    Rejected(Uuid, String),
-}
-
 impl Engine {
-    /// Looks at everything new of a task and decides on it.
+    /// Looks at everything new of a task and decides on it; `tell` learns how far it is and may end it.
     pub async fn curate(
         &self,
         task: TaskId,
-        tell: &(dyn Fn(usize) + Sync),
+        tell: &(dyn Fn(usize) -> Result<(), JobError> + Sync),
     ) -> Result<CurationReport, EngineError> {
         let mut report = CurationReport::default();
         let task = tasks::get(&mut self.db.read().await?, task).await?;
-        self.join_early_feedback(task.project()).await?;
         loop {
             let mut conn = self.db.begin().await?;
+            // One at a time: two that see the same text at once would both find no twin of it.
+            tasks::lock(&mut conn, task.task_id()).await?;
             let waiting = progress::list_inbox(&mut conn, task.task_id(), BATCH).await?;
             if waiting.is_empty() {
                 return Ok(report);
             }
             let mut change = Progress::default();
             for interaction in waiting {
-                // Another worker may hold the same batch: whoever takes the entry decides on it.
                 if progress::take_inbox(&mut conn, task.project(), interaction).await? {
                     self.curate_one(&mut conn, &task, interaction, &mut report, &mut change)
                         .await?;
@@ -87,58 +61,27 @@ impl Engine {
             }
             progress::add(&mut conn, task.task_id(), &change).await?;
             conn.commit().await?;
-            tell(report.considered);
+            tell(report.considered)?;
         }
     }
 
-    /// Adds ready examples; each is checked like a curated one. All in one transaction.
-    pub async fn import_examples(
-        &self,
-        task: &Task,
-        imports: Vec<ExampleImport>,
-        origin: ExampleOrigin,
-    ) -> Result<Vec<ImportOutcome>, EngineError> {
-        for (index, import) in imports.iter().enumerate() {
-            check_import(task.kind, import).map_err(|error| at_index(error, index))?;
-        }
-        let mut conn = self.db.begin().await?;
-        let mut change = Progress::default();
-        let mut outcomes = Vec::with_capacity(imports.len());
-        for import in imports {
-            let conversation = import.conversation.as_deref();
-            let conversation =
-                conversation.map(|name| hone_domain::ConversationId::derive(task.project(), name).0);
-            let draft = Draft {
-                interaction_id: None,
-                conversation_id: conversation,
-                input: import.input,
-                label: import.label,
-                target: import.target,
-                weight: import.weight.unwrap_or(1.0),
-                is_validated: false,
-                origin,
-                split: import.split,
-                reason: format!("{origin} example"),
-            };
-            outcomes.push(self.place(&mut conn, task, draft, None, &mut change).await?);
-        }
-        progress::add(&mut conn, task.task_id(), &change).await?;
-        conn.commit().await?;
-        Ok(outcomes)
-    }
-
-    /// Joins feedback that came before its interaction.
+    /// Joins feedback whose interaction came at the same moment in another process, so that neither saw the other.
     pub(crate) async fn join_early_feedback(&self, project: ProjectId) -> Result<(), EngineError> {
-        let mut conn = self.db.begin().await?;
-        let mut effects = Effects::default();
-        for row in feedback::join_early(&mut conn, project).await? {
-            if let Some(task) = row.task_id {
-                effects.of_feedback(&row, TaskId(task), row.is_mismatch);
+        loop {
+            let mut conn = self.db.begin().await?;
+            let joined = feedback::join_early(&mut conn, project).await?;
+            let mut effects = Effects::default();
+            for row in &joined {
+                if let Some(task) = row.task_id {
+                    effects.of_feedback(row, TaskId(task), row.is_mismatch);
+                }
+            }
+            effects.write(&mut conn, &self.ids).await?;
+            conn.commit().await?;
+            if joined.is_empty() {
+                return Ok(());
             }
         }
-        effects.write(&mut conn, &self.ids).await?;
-        conn.commit().await?;
-        Ok(())
     }
 
     async fn curate_one(
@@ -155,7 +98,7 @@ impl Engine {
         let said = feedback::list_of_interaction(conn, task.project(), id).await?;
         let earlier = examples::find_by_interaction(conn, task.task_id(), id).await?;
         report.considered += 1;
-        let (label, target, weight, is_validated, reason) = match judge(task, &interaction, &said) {
+        let draft = match judge(task, &interaction, &said) {
             Verdict::Undecided if earlier.is_none() => {
                 report.undecided += 1;
                 return Ok(());
@@ -163,37 +106,49 @@ impl Engine {
             Verdict::Undecided => return Ok(()),
             Verdict::Reject(reason) => {
                 report.rejected += 1;
-                let draft = draft_of(&interaction, interaction.label.clone(), None, 1.0, false, reason);
-                return self
-                    .store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
-                    .await
-                    .map(|_| ());
+                let draft = Draft {
+                    label: interaction.label.clone(),
+                    judged_at_us: self.ids.now_us(),
+                    reason,
+                    ..Draft::of(&interaction)
+                };
+                self.store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
+                    .await?;
+                return Ok(());
             }
             Verdict::Take {
                 label,
                 target,
                 weight,
                 is_validated,
+                judged_at_us,
                 reason,
-            } => (label, target, weight, is_validated, reason),
+            } => Draft {
+                label,
+                target,
+                weight,
+                is_validated,
+                judged_at_us,
+                reason,
+                ..Draft::of(&interaction)
+            },
         };
-        let draft = draft_of(&interaction, label, target, weight, is_validated, reason);
         match self.place(conn, task, draft, earlier, change).await? {
-            ImportOutcome::Approved(_) => report.approved += 1,
-            ImportOutcome::Rejected(..) => report.rejected += 1,
+            Placed::Approved(_) => report.approved += 1,
+            Placed::Rejected(..) => report.rejected += 1,
         }
         Ok(())
     }
 
     /// Stores a draft as approved, or as rejected when its text fails the checks or repeats another example's.
-    async fn place(
+    pub(crate) async fn place(
         &self,
         conn: &mut Conn,
         task: &Task,
         mut draft: Draft,
         earlier: Option<Example>,
         change: &mut Progress,
-    ) -> Result<ImportOutcome, EngineError> {
+    ) -> Result<Placed, EngineError> {
         if let Some(problem) = text_problem(task, &draft) {
             draft.reason = problem;
             return self
@@ -204,17 +159,23 @@ impl Engine {
         let twin = examples::find_usable_by_hash(conn, task.task_id(), &hash).await?;
         let own_id = earlier.as_ref().map(|example| example.id);
         if let Some(mut twin) = twin.filter(|twin| Some(twin.id) != own_id) {
-            if draft.outranks(&twin) {
+            if draft.outranks(task.kind, &twin) {
+                // The same text stays in the part of datasets it is in, or a test text would be learned from.
+                draft.split = twin
+                    .split
+                    .as_deref()
+                    .and_then(|split| split.parse().ok())
+                    .or(draft.split);
                 change.usable_examples -= 1;
                 twin.status = twin.status.transition(ExampleStatus::Rejected)?;
                 "superseded by a later judgement of the same text".clone_into(&mut twin.reason);
                 twin.updated_at_us = self.ids.now_us();
                 examples::upsert(conn, &twin).await?;
             } else {
-                draft.reason = if draft.label == twin.label && draft.target == twin.target.0 {
-                    format!("duplicate of example {}", twin.id)
+                draft.reason = if draft.differs(task.kind, &twin) {
+                    format!("contradicts example {}, whose judgement stands", twin.id)
                 } else {
-                    format!("contradicts example {}, which a person validated", twin.id)
+                    format!("duplicate of example {}", twin.id)
                 };
                 return self
                     .store(conn, task, draft, earlier, ExampleStatus::Rejected, change)
@@ -233,7 +194,7 @@ impl Engine {
         earlier: Option<Example>,
         status: ExampleStatus,
         change: &mut Progress,
-    ) -> Result<ImportOutcome, EngineError> {
+    ) -> Result<Placed, EngineError> {
         let now_us = self.ids.now_us();
         let was_usable = earlier.as_ref().is_some_and(Example::is_usable);
         let unchanged = earlier.as_ref().is_some_and(|earlier| {
@@ -247,9 +208,11 @@ impl Engine {
             _ => status,
         };
         let example = Example {
-            id: earlier
-                .as_ref()
-                .map_or_else(|| self.ids.next(), |earlier| earlier.id),
+            id: match (&earlier, draft.id) {
+                (Some(earlier), _) => earlier.id,
+                (None, Some(given)) => given.0,
+                (None, None) => self.ids.next(),
+            },
             project_id: task.project_id,
             task_id: task.id,
             interaction_id: draft.interaction_id,
@@ -267,6 +230,7 @@ impl Engine {
                 .and_then(|earlier| earlier.split.clone())
                 .or_else(|| draft.split.map(|split| split.as_str().to_owned())),
             reason: draft.reason.clone(),
+            judged_at_us: draft.judged_at_us,
             created_at_us: earlier.as_ref().map_or(now_us, |earlier| earlier.created_at_us),
             updated_at_us: now_us,
         };
@@ -278,63 +242,76 @@ impl Engine {
             change.new_validated += i64::from(draft.is_validated);
         }
         Ok(if is_usable {
-            ImportOutcome::Approved(example.id)
+            Placed::Approved(example.id)
         } else {
-            ImportOutcome::Rejected(example.id, draft.reason)
+            Placed::Rejected(example.id, draft.reason)
         })
     }
 }
 
-/// An example before it has an id and a status.
-struct Draft {
-    interaction_id: Option<Uuid>,
-    conversation_id: Option<Uuid>,
-    input: String,
-    label: Option<String>,
-    target: Option<String>,
-    weight: f64,
-    is_validated: bool,
-    origin: ExampleOrigin,
-    split: Option<Split>,
-    reason: String,
+/// What became of an example: taken, or kept out of datasets for a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placed {
+    /// Taken.
+    Approved(Uuid),
+    /// Kept, but out of datasets, for this reason.
+    Rejected(Uuid, String),
+}
+
+/// An example before it has a status.
+pub(crate) struct Draft {
+    pub id: Option<ExampleId>,
+    pub interaction_id: Option<Uuid>,
+    pub conversation_id: Option<Uuid>,
+    pub input: String,
+    pub label: Option<String>,
+    pub target: Option<String>,
+    pub weight: f64,
+    pub is_validated: bool,
+    pub judged_at_us: i64,
+    pub origin: ExampleOrigin,
+    pub split: Option<Split>,
+    pub reason: String,
 }
 
 impl Draft {
-    /// Whether it takes the place of an example with the same text: a person's word goes before none, and between two
-    /// persons' words that differ the later one.
-    fn outranks(&self, twin: &Example) -> bool {
-        let differs = self.label != twin.label || self.target != twin.target.0;
-        match (self.is_validated, twin.is_validated) {
-            (true, false) => true,
-            (true, true) | (false, false) => differs,
-            (false, true) => false,
+    /// What an interaction gives whatever is said of it.
+    fn of(interaction: &Interaction) -> Self {
+        Self {
+            id: None,
+            interaction_id: Some(interaction.id),
+            conversation_id: interaction.conversation_id,
+            input: interaction.input.0.clone(),
+            label: None,
+            target: None,
+            weight: 1.0,
+            is_validated: false,
+            judged_at_us: interaction.created_at_us,
+            origin: if interaction.is_reference {
+                ExampleOrigin::Reference
+            } else {
+                ExampleOrigin::Live
+            },
+            split: None,
+            reason: String::new(),
         }
     }
-}
 
-fn draft_of(
-    interaction: &Interaction,
-    label: Option<String>,
-    target: Option<String>,
-    weight: f64,
-    is_validated: bool,
-    reason: String,
-) -> Draft {
-    Draft {
-        interaction_id: Some(interaction.id),
-        conversation_id: interaction.conversation_id,
-        input: interaction.input.0.clone(),
-        label,
-        target,
-        weight,
-        is_validated,
-        origin: if interaction.is_reference {
-            ExampleOrigin::Reference
-        } else {
-            ExampleOrigin::Live
-        },
-        split: None,
-        reason,
+    /// Whether another thing would be learned than from an example with the same text.
+    fn differs(&self, kind: TaskKind, twin: &Example) -> bool {
+        match kind {
+            TaskKind::Classify => self.label != twin.label,
+            TaskKind::Generate => self.target != twin.target.0,
+        }
+    }
+
+    /// Whether it takes the place of an example with the same text: a person's word goes before none, and between two
+    /// words of the same standing that differ the later one.
+    fn outranks(&self, kind: TaskKind, twin: &Example) -> bool {
+        if self.is_validated != twin.is_validated {
+            return self.is_validated;
+        }
+        self.differs(kind, twin) && self.judged_at_us >= twin.judged_at_us
     }
 }
 
@@ -363,48 +340,6 @@ fn text_problem(task: &Task, draft: &Draft) -> Option<String> {
     }
 }
 
-fn check_import(kind: TaskKind, import: &ExampleImport) -> Result<(), InvalidInput> {
-    if import.input.len() > hone_domain::MAX_TEXT_BYTES {
-        return Err(InvalidInput::field(
-            "/input",
-            format!("is longer than {} bytes", hone_domain::MAX_TEXT_BYTES),
-        ));
-    }
-    if kind == TaskKind::Classify && import.label.is_none() {
-        return Err(InvalidInput::field(
-            "/label",
-            "is missing; an example of a classify task needs a label",
-        ));
-    }
-    if kind == TaskKind::Generate && import.target.is_none() {
-        return Err(InvalidInput::field(
-            "/target",
-            "is missing; an example of a generate task needs a target",
-        ));
-    }
-    if import.label.as_ref().is_some_and(|label| label.len() > 200) {
-        return Err(InvalidInput::field("/label", "is longer than 200 bytes"));
-    }
-    if import
-        .weight
-        .is_some_and(|weight| !(weight > 0.0 && weight <= 1_000.0))
-    {
-        return Err(InvalidInput::field(
-            "/weight",
-            "give a number above 0 and up to 1000",
-        ));
-    }
-    Ok(())
-}
-
-fn at_index(error: InvalidInput, index: usize) -> InvalidInput {
-    let prefixed = error.0.into_iter().map(|mut field| {
-        field.pointer = format!("/examples/{index}{}", field.pointer);
-        field
-    });
-    InvalidInput(prefixed.collect())
-}
-
 /// Runs curation as a job.
 pub struct CurateTask {
     engine: Engine,
@@ -417,10 +352,11 @@ impl CurateTask {
 
     async fn curate(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
         let task = task_of(context)?;
-        let report = self
-            .engine
-            .curate(task, &|count| context.tell(0.5, &format!("{count} interactions")))
-            .await?;
+        let watched = |count| {
+            context.tell(0.5, &format!("{count} interactions"));
+            context.check_cancelled()
+        };
+        let report = self.engine.curate(task, &watched).await?;
         let mut conn = self.engine.db.begin().await?;
         let stored = tasks::get(&mut conn, task).await?;
         let training = self.engine.enqueue_due_training(&mut conn, &stored).await?;

@@ -1,6 +1,6 @@
 //! Deployment: which version serves a task. Every decision is a new row; going back is one step.
 
-use hone_domain::{DeploymentKind, ModelVersionId, ProjectId, Stage};
+use hone_domain::{DeploymentId, DeploymentKind, ModelVersionId, ProjectId, Stage};
 use hone_storage::deployments::{self, Deployment};
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
@@ -19,15 +19,21 @@ pub enum DeployRequest {
 
 impl Engine {
     /// Makes a version serve by hand, or goes back to an earlier one. The version's artifact is loaded first: one that
-    /// is damaged never serves.
+    /// is damaged never serves. A decision with the id that is asked for is not made twice.
     pub async fn deploy(
         &self,
         project: ProjectId,
         task_name: &str,
         request: &DeployRequest,
         reason: &str,
+        id: Option<DeploymentId>,
     ) -> Result<Deployment, EngineError> {
         let mut conn = self.db.read().await?;
+        if let Some(id) = id
+            && let Some(earlier) = deployments::find(&mut conn, project, id).await?
+        {
+            return Ok(earlier);
+        }
         let found = tasks::find_by_name(&mut conn, project, task_name).await?;
         let task = found.ok_or_else(|| EngineError::NotFound {
             noun: "task",
@@ -41,7 +47,10 @@ impl Engine {
             DeployRequest::Rollback(_) => DeploymentKind::Rollback,
         };
         let mut conn = self.db.begin().await?;
-        let deployment = self.deploy_in(&mut conn, &task, &version, kind, reason).await?;
+        let id = id.unwrap_or_else(|| self.ids.next());
+        let deployment = self
+            .deploy_in(&mut conn, &task, &version, kind, reason, id)
+            .await?;
         conn.commit().await?;
         self.refresh_router().await?;
         Ok(deployment)
@@ -55,18 +64,23 @@ impl Engine {
         version: &ModelVersion,
         kind: DeploymentKind,
         reason: &str,
+        id: DeploymentId,
     ) -> Result<Deployment, EngineError> {
         tasks::lock(conn, task.task_id()).await?;
         let serving = deployments::find_serving(conn, task.task_id()).await?;
-        let previous = serving
-            .map(|serving| serving.model_version_id)
-            .filter(|&previous| previous != version.id);
+        let previous = serving.map(|serving| serving.model_version_id);
+        if previous == Some(version.id) {
+            return Err(EngineError::Conflict(format!(
+                "version {} serves task \"{}\" already",
+                version.version, task.name
+            )));
+        }
         if let Some(previous) = previous {
             versions::set_stage(conn, ModelVersionId(previous), Stage::Retired).await?;
         }
         versions::set_stage(conn, ModelVersionId(version.id), Stage::Live).await?;
         let deployment = Deployment {
-            id: self.ids.next(),
+            id: id.0,
             project_id: task.project_id,
             task_id: task.id,
             model_version_id: version.id,
@@ -102,9 +116,12 @@ async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, 
             task.name
         ))
     };
-    let latest = deployments::list(conn, task.project(), Some(task.task_id()), None, 1).await?;
-    let previous = latest
-        .first()
+    let serving = deployments::find_serving(conn, task.task_id()).await?;
+    let current = match serving {
+        Some(serving) => deployments::find(conn, task.project(), DeploymentId(serving.deployment_id)).await?,
+        None => None,
+    };
+    let previous = current
         .and_then(|deployment| deployment.previous_version_id)
         .ok_or_else(nothing)?;
     Ok(versions::get(conn, ModelVersionId(previous)).await?)

@@ -1,6 +1,8 @@
 //! What recording moves beside the records themselves: rollups, counters of the triggers, conversations, identities,
 //! the curation inbox and the job that works it off. Summed up per group and written in the group's transaction.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hone_domain::{
     FeedbackKind, HOUR_US, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId, TaskId,
 };
@@ -9,7 +11,6 @@ use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::progress::{Progress, Rollup};
 use hone_storage::{Conn, StorageError, conversations, progress, tasks};
-use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 use crate::curate::CURATE_TASK;
@@ -18,13 +19,24 @@ use crate::curate::CURATE_TASK;
 const CURATE_DELAY_US: i64 = SECOND_US / 4;
 
 /// What a group of records moves beside their own rows, summed up so that each counter is written once a group.
+///
+/// Everything is kept in order: two processes that write the same rows lock them in the same order and never wait for each
+/// other in a circle. Curation locks the inbox before the counters, so the same is done here.
 #[derive(Default)]
 pub(crate) struct Effects {
-    rollups: FxHashMap<(Uuid, Uuid, i64), Rollup>,
-    conversations: FxHashMap<(Uuid, String), (i64, i64)>,
-    subjects: FxHashMap<Uuid, (Uuid, Identity, i64)>,
-    inbox: Vec<(Uuid, Uuid, Uuid)>,
-    judged: FxHashMap<Uuid, Progress>,
+    rollups: BTreeMap<(Uuid, Uuid, i64), Rollup>,
+    conversations: BTreeMap<(Uuid, String), Turns>,
+    subjects: BTreeMap<Uuid, (Uuid, Identity, i64)>,
+    inbox: BTreeSet<(Uuid, Uuid, Uuid)>,
+    judged: BTreeMap<Uuid, Progress>,
+}
+
+/// What a conversation gains.
+#[derive(Default)]
+struct Turns {
+    count: i64,
+    first_at_us: i64,
+    last_at_us: i64,
 }
 
 impl Effects {
@@ -32,22 +44,27 @@ impl Effects {
     pub(crate) fn of_interaction(
         &mut self,
         row: &Interaction,
-        conversation: Option<String>,
-        identity: Option<Identity>,
+        conversation: Option<&str>,
+        identity: Option<&Identity>,
     ) {
         self.rollup(row.project_id, row.task_id, row.created_at_us)
             .interactions += 1;
         if let Some(name) = conversation {
-            let entry = self.conversations.entry((row.project_id, name)).or_default();
-            entry.0 += 1;
-            entry.1 = entry.1.max(row.occurred_at_us);
+            let key = (row.project_id, name.to_owned());
+            let turns = self.conversations.entry(key).or_insert_with(|| Turns {
+                first_at_us: row.occurred_at_us,
+                ..Turns::default()
+            });
+            turns.count += 1;
+            turns.first_at_us = turns.first_at_us.min(row.occurred_at_us);
+            turns.last_at_us = turns.last_at_us.max(row.occurred_at_us);
         }
         if let (Some(subject), Some(identity)) = (row.subject_id, identity) {
             self.subjects
-                .insert(subject, (row.project_id, identity, row.created_at_us));
+                .insert(subject, (row.project_id, identity.clone(), row.created_at_us));
         }
         if row.is_reference {
-            self.inbox.push((row.project_id, row.task_id, row.id));
+            self.inbox.insert((row.project_id, row.task_id, row.id));
         }
     }
 
@@ -64,7 +81,7 @@ impl Effects {
             progress.new_correct += i64::from(correct);
         }
         if let Some(interaction) = row.interaction_id {
-            self.inbox.push((row.project_id, task.0, interaction));
+            self.inbox.insert((row.project_id, task.0, interaction));
         }
     }
 
@@ -78,17 +95,19 @@ impl Effects {
         for ((project, task, hour_us), rollup) in &self.rollups {
             progress::add_rollup(conn, ProjectId(*project), TaskId(*task), *hour_us, rollup).await?;
         }
-        for ((project, name), (turns, last_at_us)) in &self.conversations {
-            conversations::add_turns(conn, ProjectId(*project), name, *turns, *last_at_us).await?;
+        for ((project, name), turns) in &self.conversations {
+            let Turns {
+                count,
+                first_at_us,
+                last_at_us,
+            } = *turns;
+            conversations::add_turns(conn, ProjectId(*project), name, count, first_at_us, last_at_us).await?;
         }
         for (subject, (project, identity, at_us)) in &self.subjects {
             conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us)
                 .await?;
         }
-        for (task, change) in &self.judged {
-            progress::add(conn, TaskId(*task), change).await?;
-        }
-        let mut to_curate: FxHashMap<Uuid, Uuid> = FxHashMap::default();
+        let mut to_curate: BTreeMap<Uuid, Uuid> = BTreeMap::new();
         for (project, task, interaction) in &self.inbox {
             progress::push_inbox(
                 conn,
@@ -98,6 +117,9 @@ impl Effects {
             )
             .await?;
             to_curate.insert(*task, *project);
+        }
+        for (task, change) in &self.judged {
+            progress::add(conn, TaskId(*task), change).await?;
         }
         for (task, project) in to_curate {
             if tasks::get(conn, TaskId(task)).await?.policy.curation.automatic {
@@ -116,6 +138,7 @@ impl Effects {
 /// The job that curates a task; only one of them waits at a time.
 pub(crate) fn curate_spec(project: ProjectId, task: TaskId, delay_us: i64) -> NewJobSpec {
     NewJobSpec {
+        id: None,
         project,
         task: Some(task),
         kind: CURATE_TASK,

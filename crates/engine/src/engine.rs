@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hone_domain::{Ids, ProjectId};
+use hone_domain::{Ids, ProjectId, require_name};
 use hone_jobs::{Handler, Worker};
+use hone_learn::TrainError;
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
 use hone_storage::{Db, tasks};
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::predict::Router;
 use crate::record::{Recorder, RecorderSettings};
-use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, TrainModel};
+use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, MeasureVersion, TrainModel};
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
 const TASK_CACHE: Duration = Duration::from_millis(500);
@@ -107,6 +108,7 @@ impl Engine {
             Arc::new(CurateTask::new(self.clone())),
             Arc::new(TrainModel::new(self.clone())),
             Arc::new(EvaluateRun::new(self.clone())),
+            Arc::new(MeasureVersion::new(self.clone())),
             Arc::new(CheckTriggers::new(self.clone())),
         ]
     }
@@ -122,12 +124,15 @@ impl Engine {
         if let Some(task) = self.tasks.get(&key) {
             return Ok(task);
         }
-        let mut conn = self.db.read().await?;
-        let found = tasks::find_by_name(&mut conn, project, name).await?;
-        let task = found.ok_or_else(|| EngineError::NotFound {
+        let missing = || EngineError::NotFound {
             noun: "task",
             id: name.to_owned(),
-        })?;
+        };
+        // A name that no task can have is not asked for: PostgreSQL fails on some.
+        require_name("/task", name).map_err(|_| missing())?;
+        let mut conn = self.db.read().await?;
+        let found = tasks::find_by_name(&mut conn, project, name).await?;
+        let task = found.ok_or_else(missing)?;
         let task = Arc::new(task);
         self.tasks.insert(key, task.clone());
         Ok(task)
@@ -136,4 +141,12 @@ impl Engine {
     pub(crate) fn forget_task(&self, project: ProjectId, name: &str) {
         self.tasks.invalidate(&(project, name.to_owned()));
     }
+}
+
+/// Computes off the async threads.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EngineError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| EngineError::Train(TrainError::Data(format!("the computation failed: {error}"))))
 }

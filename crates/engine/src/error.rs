@@ -1,5 +1,7 @@
 //! Why the engine refuses or fails.
 
+use std::sync::Arc;
+
 use hone_domain::{FieldError, IllegalTransition, InvalidInput};
 use hone_jobs::JobError;
 use hone_learn::{ArtifactError, TrainError};
@@ -34,15 +36,27 @@ pub enum EngineError {
     /// The process is shutting down.
     #[error("the server is shutting down; send the request again")]
     ShuttingDown,
+    /// The database failed while records were written; nothing of the request was stored.
+    #[error("the records were not stored: {0}")]
+    NotRecorded(Arc<StorageError>),
     /// The database or the artifact store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// An artifact cannot be used.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// A frozen dataset cannot be written or read.
+    #[error("the dataset cannot be written or read: {0}")]
+    Dataset(String),
+    /// A file that is read breaks off.
+    #[error("the file cannot be read: {0}")]
+    File(#[source] std::io::Error),
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The job that the work belongs to cannot go on.
+    #[error(transparent)]
+    Job(#[from] JobError),
 }
 
 impl EngineError {
@@ -64,9 +78,12 @@ impl From<IllegalTransition> for EngineError {
 impl From<EngineError> for JobError {
     fn from(error: EngineError) -> Self {
         match error {
+            EngineError::Job(error) => error,
             EngineError::Storage(error) => error.into(),
             EngineError::Train(TrainError::Cancelled) => Self::Cancelled,
-            EngineError::Full { .. } | EngineError::ShuttingDown => Self::Transient(error.to_string()),
+            EngineError::Full { .. } | EngineError::ShuttingDown | EngineError::NotRecorded(_) => {
+                Self::Transient(error.to_string())
+            }
             other => Self::Permanent(other.to_string()),
         }
     }

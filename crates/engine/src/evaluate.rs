@@ -5,19 +5,21 @@
 
 use std::sync::Arc;
 
-use hone_domain::{
-    DatasetId, DeploymentKind, ModelVersionId, ProjectId, RunStatus, Split, Stage, TaskId, Version,
-};
-use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
-use hone_learn::{Evaluation, TextClassifier, TrainError, artifact};
+use hone_domain::{DatasetId, DeploymentKind, ProjectId, RunStatus, Stage, TaskId, Version};
+use hone_jobs::{GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError};
+use hone_learn::{Evaluation, TrainError};
 use hone_storage::datasets::Dataset;
+use hone_storage::deployments::Serving;
+use hone_storage::jobs::JobRow;
 use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
-use hone_storage::{Conn, datasets, deployments, tasks};
+use hone_storage::{Conn, deployments, tasks};
 use uuid::Uuid;
 
-use crate::train::{finish, run_of};
+use crate::engine::run_blocking;
+use crate::measure::evaluate_rows;
+use crate::runs::open_run;
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const EVALUATE_RUN: &str = "EvaluateRun";
@@ -29,6 +31,9 @@ pub struct Decision {
     pub accepted: bool,
     /// Why, in words with the numbers.
     pub reason: String,
+    /// Accuracy of the candidate on the held-out rows.
+    #[serde(default)]
+    pub candidate_accuracy: f64,
     /// macro-F1 of the candidate on the held-out rows.
     pub candidate_macro_f1: f64,
     /// macro-F1 of the version that serves, on the same rows.
@@ -47,7 +52,7 @@ impl Decision {
         let baseline_macro_f1 = baseline.map(|baseline| baseline.macro_f1);
         let accepted = baseline_macro_f1.is_none_or(|baseline| candidate_macro_f1 >= baseline - max_f1_drop);
         let reason = match baseline_macro_f1 {
-            None => "the first version of a task always serves".to_owned(),
+            None => "there is no version to compare it with; the first one always serves".to_owned(),
             Some(baseline) if accepted => format!(
                 "macro-F1 {candidate_macro_f1:.4} is no more than {max_f1_drop} below the serving version's {baseline:.4}"
             ),
@@ -58,6 +63,7 @@ impl Decision {
         Self {
             accepted,
             reason,
+            candidate_accuracy: candidate.accuracy,
             candidate_macro_f1,
             baseline_macro_f1,
             max_f1_drop,
@@ -75,6 +81,9 @@ pub struct EvaluateRun {
 struct Comparison {
     candidate: Evaluation,
     labels: Vec<String>,
+    /// What served when they were compared.
+    serving: Option<Serving>,
+    /// The version that serves, or the newest whole one before it.
     baseline: Option<Baseline>,
 }
 
@@ -90,18 +99,17 @@ impl EvaluateRun {
     }
 
     async fn evaluate(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
-        let run_id = run_of(context)?;
-        let mut run = runs::get(&mut self.engine.db.read().await?, run_id).await?;
-        if run.status.is_final() {
-            return Ok(serde_json::json!({ "run_id": run_id, "status": run.status }));
+        match open_run(&self.engine, &context.job).await? {
+            Ok(run) => {
+                let result = self.attempt(context, run).await?;
+                self.engine.refresh_router().await?;
+                Ok(result)
+            }
+            Err(closed) => Ok(serde_json::json!({ "run_id": closed.id, "status": closed.status })),
         }
-        let outcome = self.attempt(context, &mut run).await;
-        let result = self.engine.close_failed_run(context, &mut run, outcome).await?;
-        self.engine.refresh_router().await?;
-        Ok(result)
     }
 
-    async fn attempt(&self, context: &JobContext, run: &mut Run) -> Result<serde_json::Value, EngineError> {
+    async fn attempt(&self, context: &JobContext, run: Run) -> Result<serde_json::Value, EngineError> {
         let engine = &self.engine;
         let missing = |noun| EngineError::NotFound {
             noun,
@@ -110,32 +118,26 @@ impl EvaluateRun {
         let dataset_id = run.dataset_id.ok_or_else(|| missing("dataset of run"))?;
         let artifact_hash = run
             .artifact_hash
-            .clone()
+            .as_deref()
             .ok_or_else(|| missing("artifact of run"))?;
         context.tell(0.1, "loading the held-out rows");
         let dataset = engine
             .get_dataset(ProjectId(run.project_id), DatasetId(dataset_id))
             .await?;
-        let held_out: Arc<Vec<DatasetRow>> = Arc::new(
-            engine
-                .load_rows(&dataset)
-                .await?
-                .into_iter()
-                .filter(|row| row.split == Split::Test)
-                .collect(),
-        );
+        let held_out = Arc::new(engine.load_held_out(&dataset).await?);
         if held_out.is_empty() {
             let problem = "the dataset has no held-out row; add examples, or raise training.split.test";
             return Err(EngineError::Train(TrainError::Data(problem.to_owned())));
         }
         // Another process may deploy while we compare: then the comparison was with the wrong version.
         let (comparison, mut conn) = loop {
-            let comparison = engine.compare(run, &artifact_hash, &held_out).await?;
+            context.check_cancelled()?;
+            context.tell(0.3, "comparing with the version that serves");
+            let comparison = engine.compare(&run, artifact_hash, &held_out).await?;
             let mut conn = engine.db.begin().await?;
             tasks::lock(&mut conn, TaskId(run.task_id)).await?;
             let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
-            let compared_with = comparison.baseline.as_ref().map(|baseline| baseline.version);
-            if serving.map(|serving| serving.model_version_id) == compared_with {
+            if serving == comparison.serving {
                 break (comparison, conn);
             }
             conn.rollback().await?;
@@ -151,41 +153,42 @@ impl EvaluateRun {
             .register(
                 &mut conn,
                 &task,
-                run,
+                &run,
                 &dataset,
-                &artifact_hash,
+                artifact_hash,
                 &comparison,
                 &decision,
             )
             .await?;
-        run.status = RunStatus::Completed;
-        run.finished_at_us = Some(engine.ids.now_us());
-        run.model_version_id = Some(version.id);
-        run.baseline_version_id = comparison.baseline.as_ref().map(|baseline| baseline.version);
-        run.metrics = Some(sqlx_json(&comparison.candidate));
-        run.baseline_metrics = comparison
-            .baseline
-            .as_ref()
-            .map(|baseline| sqlx_json(&baseline.evaluation));
-        run.decision = Some(sqlx_json(&decision));
-        runs::update(&mut conn, run).await?;
+        let completed = Run {
+            status: run.status.transition(RunStatus::Completed)?,
+            finished_at_us: Some(engine.ids.now_us()),
+            model_version_id: Some(version.id),
+            baseline_version_id: comparison.baseline.as_ref().map(|baseline| baseline.version),
+            metrics: Some(json_of(&comparison.candidate)?),
+            baseline_metrics: baseline.map(json_of).transpose()?,
+            decision: Some(json_of(&decision)?),
+            ..run
+        };
+        runs::update(&mut conn, &completed).await?;
         let deployed = decision.accepted && task.policy.deployment.automatic;
         if deployed {
-            let kind = if baseline.is_none() {
+            let kind = if comparison.serving.is_none() {
                 DeploymentKind::First
             } else {
                 DeploymentKind::Gate
             };
+            let id = engine.ids.next();
             engine
-                .deploy_in(&mut conn, &task, &version, kind, &decision.reason)
+                .deploy_in(&mut conn, &task, &version, kind, &decision.reason, id)
                 .await?;
         }
         engine.enqueue_due_training(&mut conn, &task).await?;
         let result = serde_json::json!({
-            "run_id": run.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
+            "run_id": completed.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
             "reason": decision.reason,
         });
-        finish(context, &mut conn, &result).await?;
+        context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;
         tracing::info!(
             task = task.name,
@@ -205,73 +208,13 @@ impl Handler for EvaluateRun {
     fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
         Box::pin(self.evaluate(context))
     }
+
+    fn give_up<'a>(&'a self, conn: &'a mut Conn, job: &'a JobRow, why: &'a GivenUp) -> GiveUpFuture<'a> {
+        Box::pin(self.engine.close_run(conn, job, why))
+    }
 }
 
 impl Engine {
-    /// Measures a registered version on the held-out part of a dataset.
-    pub async fn evaluate_version(
-        &self,
-        version: &ModelVersion,
-        dataset: &Dataset,
-    ) -> Result<Evaluation, EngineError> {
-        let classifier = self.load_classifier(&version.artifact_hash).await?;
-        let rows: Vec<DatasetRow> = self
-            .load_rows(dataset)
-            .await?
-            .into_iter()
-            .filter(|row| row.split == Split::Test)
-            .collect();
-        run_blocking(move || evaluate_rows(&classifier, &rows)).await
-    }
-
-    /// Measures a version by hand: the one named or the one that serves, on the dataset named or the task's latest.
-    pub async fn evaluate_by_hand(
-        &self,
-        task: &Task,
-        version: Option<&str>,
-        dataset: Option<DatasetId>,
-    ) -> Result<(ModelVersion, Dataset, Evaluation), EngineError> {
-        let mut conn = self.db.read().await?;
-        let version = named_or_serving(&mut conn, task, version).await?;
-        let dataset = if let Some(id) = dataset {
-            self.get_dataset(task.project(), id).await?
-        } else {
-            let latest = datasets::list(&mut conn, task.project(), Some(task.task_id()), None, 1).await?;
-            let none = || EngineError::NotFound {
-                noun: "dataset of task",
-                id: task.name.clone(),
-            };
-            latest.into_iter().next().ok_or_else(none)?
-        };
-        drop(conn);
-        let evaluation = self.evaluate_version(&version, &dataset).await?;
-        Ok((version, dataset, evaluation))
-    }
-
-    /// Measures the version named, or the one that serves, on texts whose labels are given.
-    pub async fn evaluate_texts(
-        &self,
-        task: &Task,
-        version: Option<&str>,
-        texts: Vec<String>,
-        labels: Vec<String>,
-    ) -> Result<(ModelVersion, Evaluation), EngineError> {
-        let version = named_or_serving(&mut self.db.read().await?, task, version).await?;
-        let classifier = self.load_classifier(&version.artifact_hash).await?;
-        let evaluation = run_blocking(move || {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            classifier.evaluate(&texts, &labels)
-        });
-        Ok((version, evaluation.await?))
-    }
-
-    /// Loads and checks a stored model.
-    pub(crate) async fn load_classifier(&self, hash: &str) -> Result<TextClassifier, EngineError> {
-        let bytes = self.artifacts.get(hash).await?;
-        Ok(run_blocking(move || artifact::decode(&bytes)).await??)
-    }
-
     async fn compare(
         &self,
         run: &Run,
@@ -279,23 +222,18 @@ impl Engine {
         held_out: &Arc<Vec<DatasetRow>>,
     ) -> Result<Comparison, EngineError> {
         let candidate = self.load_classifier(artifact_hash).await?;
-        let mut conn = self.db.read().await?;
-        let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
-        let baseline = match serving {
-            Some(serving) => Some(versions::get(&mut conn, ModelVersionId(serving.model_version_id)).await?),
-            None => None,
-        };
-        drop(conn);
-        let baseline = match baseline {
-            Some(version) => Some((version.id, self.load_classifier(&version.artifact_hash).await?)),
+        let serving = deployments::find_serving(&mut self.db.read().await?, TaskId(run.task_id)).await?;
+        let baseline = match &serving {
+            Some(serving) => self.load_serving(serving, |_| None).await?,
             None => None,
         };
         let held_out = held_out.clone();
         run_blocking(move || Comparison {
             candidate: evaluate_rows(&candidate, &held_out),
             labels: candidate.labels,
+            serving,
             baseline: baseline.map(|(version, classifier)| Baseline {
-                version,
+                version: version.id,
                 evaluation: evaluate_rows(&classifier, &held_out),
                 labels: classifier.labels,
             }),
@@ -345,7 +283,7 @@ impl Engine {
             dataset_hash: dataset.content_hash.clone(),
             trainer: run.trainer.clone(),
             settings: run.settings.clone(),
-            metrics: serde_json::to_value(&comparison.candidate).unwrap_or_default(),
+            metrics: json_of(&comparison.candidate)?.0,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             created_at_us: self.ids.now_us(),
         };
@@ -360,41 +298,11 @@ impl Engine {
     }
 }
 
-async fn named_or_serving(
-    conn: &mut Conn,
-    task: &Task,
-    version: Option<&str>,
-) -> Result<ModelVersion, EngineError> {
-    if let Some(name) = version {
-        let found = versions::find_by_version(conn, task.task_id(), name.trim_start_matches('v')).await?;
-        return found.ok_or_else(|| EngineError::NotFound {
-            noun: "model version",
-            id: name.to_owned(),
-        });
-    }
-    let serving = deployments::find_serving(conn, task.task_id()).await?;
-    let serving = serving.ok_or_else(|| EngineError::NoModel(task.name.clone()))?;
-    Ok(versions::get(conn, ModelVersionId(serving.model_version_id)).await?)
-}
-
-fn evaluate_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Evaluation {
-    let texts: Vec<&str> = rows.iter().map(|row| row.input.as_str()).collect();
-    let labels: Vec<&str> = rows
-        .iter()
-        .map(|row| row.label.as_deref().unwrap_or_default())
-        .collect();
-    classifier.evaluate(&texts, &labels)
-}
-
-async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, EngineError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| EngineError::Train(TrainError::Data(format!("the computation failed: {error}"))))
-}
-
-fn sqlx_json(value: &impl serde::Serialize) -> hone_storage::Json<serde_json::Value> {
-    hone_storage::Json(serde_json::to_value(value).unwrap_or_default())
+fn json_of(value: &impl serde::Serialize) -> Result<hone_storage::Json<serde_json::Value>, EngineError> {
+    let value = serde_json::to_value(value);
+    value
+        .map(hone_storage::Json)
+        .map_err(|error| EngineError::Dataset(error.to_string()))
 }
 
 #[cfg(test)]

@@ -11,8 +11,10 @@ use hone_domain::{DatasetId, ExampleId, ExampleStatus, Split, SplitShares};
 use hone_storage::datasets::{self, Dataset};
 use hone_storage::examples::{self, Example};
 use hone_storage::tasks::Task;
+use hone_storage::{Conn, tasks};
 use uuid::Uuid;
 
+use crate::engine::run_blocking;
 use crate::{Engine, EngineError};
 
 /// Examples read at a time.
@@ -57,43 +59,56 @@ pub struct DatasetStatistics {
 }
 
 impl Engine {
-    /// Freezes the usable examples of a task; gives the same dataset again when nothing has changed.
-    pub async fn freeze(&self, task: &Task) -> Result<Dataset, EngineError> {
-        let usable = self.load_usable(task).await?;
-        let splits = assign_splits(&usable, task.policy.training.split);
-        let rows: Vec<DatasetRow> = usable
-            .iter()
-            .zip(&splits)
-            .map(|(example, &split)| row_of(example, split))
-            .collect();
-        let bytes = encode_rows(&rows)?;
+    /// Freezes the usable examples of a task; gives the same dataset again when nothing has changed, or when there is one
+    /// with the id that is asked for.
+    pub async fn freeze(&self, task: &Task, id: Option<DatasetId>) -> Result<Dataset, EngineError> {
+        if let Some(id) = id
+            && let Some(earlier) = datasets::find(&mut self.db.read().await?, task.project(), id).await?
+        {
+            return Ok(earlier);
+        }
+        let rows = self.assign_parts(task).await?;
+        let (bytes, rows) = run_blocking(move || (encode_rows(&rows), rows)).await?;
+        let bytes = bytes?;
         let size_bytes = bytes.len() as i64;
         let content_hash = self.artifacts.put(bytes).await?;
-        let statistics = serde_json::to_value(statistics_of(&rows)).unwrap_or_default();
         let dataset = Dataset {
-            id: self.ids.next(),
+            id: id.map_or_else(|| self.ids.next(), Uuid::from),
             project_id: task.project_id,
             task_id: task.id,
             content_hash,
             size_bytes,
             example_count: rows.len() as i64,
-            statistics,
+            statistics: serde_json::to_value(statistics_of(&rows)).map_err(|error| unwritable(&error))?,
             created_at_us: self.ids.now_us(),
         };
         let mut conn = self.db.begin().await?;
-        for (example, split) in usable.iter().zip(&splits) {
-            if example.split.as_deref() != Some(split.as_str()) || example.status != ExampleStatus::Used {
-                examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await?;
-            }
-        }
         let stored = datasets::insert(&mut conn, &dataset).await?;
         conn.commit().await?;
         Ok(stored)
     }
 
+    /// Gives every usable example its part for good. Nobody else adds or freezes examples of the task meanwhile.
+    async fn assign_parts(&self, task: &Task) -> Result<Vec<DatasetRow>, EngineError> {
+        let mut conn = self.db.begin().await?;
+        tasks::lock(&mut conn, task.task_id()).await?;
+        let usable = load_usable(&mut conn, task).await?;
+        let splits = assign_splits(&usable, task.policy.training.split);
+        let mut rows = Vec::with_capacity(usable.len());
+        for (example, split) in usable.into_iter().zip(splits) {
+            if example.split.as_deref() != Some(split.as_str()) || example.status != ExampleStatus::Used {
+                examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await?;
+            }
+            rows.push(row_of(example, split));
+        }
+        conn.commit().await?;
+        Ok(rows)
+    }
+
     /// The rows of a frozen dataset, checked against its hash.
     pub async fn load_rows(&self, dataset: &Dataset) -> Result<Vec<DatasetRow>, EngineError> {
-        decode_rows(&self.artifacts.get(&dataset.content_hash).await?)
+        let bytes = self.artifacts.get(&dataset.content_hash).await?;
+        run_blocking(move || decode_rows(&bytes)).await?
     }
 
     /// The dataset with this id.
@@ -108,23 +123,24 @@ impl Engine {
             id: id.to_string(),
         })
     }
+}
 
-    async fn load_usable(&self, task: &Task) -> Result<Vec<Example>, EngineError> {
-        let mut conn = self.db.read().await?;
-        let (mut usable, mut after) = (Vec::new(), Uuid::nil());
-        loop {
-            let page = examples::list_usable(&mut conn, task.task_id(), after, PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(usable);
-            };
-            after = last.id;
-            usable.extend(page);
-        }
+async fn load_usable(conn: &mut Conn, task: &Task) -> Result<Vec<Example>, EngineError> {
+    let (mut usable, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let page = examples::list_usable(conn, task.task_id(), after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(usable);
+        };
+        after = last.id;
+        usable.extend(page);
     }
 }
 
 /// Gives every example its part. Groups (conversations) are dealt out in the order of a hash of their name, each to the
-/// part that is furthest behind its share within the example's label, then over all.
+/// part that is furthest behind its share within the example's label, then over all. Where members of a group were given
+/// different parts, because a text came again in another conversation, all go to the earliest part: what was held out may
+/// be learned from later, never the other way round.
 fn assign_splits(usable: &[Example], shares: SplitShares) -> Vec<Split> {
     let mut groups: BTreeMap<[u8; 16], Vec<usize>> = BTreeMap::new();
     for (position, example) in usable.iter().enumerate() {
@@ -139,7 +155,8 @@ fn assign_splits(usable: &[Example], shares: SplitShares) -> Vec<Split> {
     for members in groups.values() {
         let given = members
             .iter()
-            .find_map(|&member| usable[member].split.as_deref()?.parse::<Split>().ok());
+            .filter_map(|&member| usable[member].split.as_deref()?.parse::<Split>().ok())
+            .min();
         match given {
             Some(split) => counts.give(usable, members, split, &mut splits),
             None => open.push(members),
@@ -197,13 +214,13 @@ impl<'a> SplitCounts<'a> {
     }
 }
 
-fn row_of(example: &Example, split: Split) -> DatasetRow {
+fn row_of(example: Example, split: Split) -> DatasetRow {
     DatasetRow {
         id: example.id,
         split,
-        input: example.input.0.clone(),
-        label: example.label.clone(),
-        target: example.target.0.clone(),
+        input: example.input.0,
+        label: example.label,
+        target: example.target.0,
         weight: example.weight,
         interaction_id: example.interaction_id,
         conversation_id: example.conversation_id,
@@ -226,7 +243,7 @@ fn statistics_of(rows: &[DatasetRow]) -> DatasetStatistics {
 }
 
 fn unwritable(error: &dyn std::fmt::Display) -> EngineError {
-    EngineError::Conflict(format!("the dataset cannot be written or read: {error}"))
+    EngineError::Dataset(error.to_string())
 }
 
 /// JSONL, zstd-compressed; the same rows give the same bytes.
@@ -277,6 +294,7 @@ mod tests {
             is_validated: true,
             split: split.map(str::to_owned),
             reason: String::new(),
+            judged_at_us: 0,
             created_at_us: 0,
             updated_at_us: 0,
         }
@@ -350,7 +368,7 @@ mod tests {
 
     #[test]
     fn rows_survive_writing_and_reading() {
-        let rows = vec![row_of(&example(1, "a", Some(2), None), Split::Test)];
+        let rows = vec![row_of(example(1, "a", Some(2), None), Split::Test)];
         assert_eq!(decode_rows(&encode_rows(&rows).unwrap()).unwrap(), rows);
     }
 }

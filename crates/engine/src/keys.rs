@@ -26,6 +26,9 @@ impl Engine {
         if name.trim().is_empty() || name.len() > 100 {
             return Err(EngineError::field("/name", "give a name of 1 to 100 characters"));
         }
+        if scopes.iter().next().is_none() {
+            return Err(EngineError::field("/scopes", "is empty; give one scope or more"));
+        }
         let mut random = [0u8; 32];
         self.ids.fill(&mut random);
         let secret = format!("hone_{}", blake3::Hash::from_bytes(random).to_hex());

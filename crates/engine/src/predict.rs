@@ -7,16 +7,19 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hone_domain::{ModelVersionId, ProjectId, TaskId};
+use hone_domain::{SECOND_US, TaskId};
 use hone_learn::{Scratch, TextClassifier};
 use hone_storage::deployments::{self, Serving};
 use hone_storage::tasks::Task;
-use hone_storage::versions::{self, ModelVersion};
+use hone_storage::versions::ModelVersion;
 
+use crate::engine::run_blocking;
 use crate::{Engine, EngineError};
 
-/// Earlier deployments tried when the newest model is damaged.
-const MAX_FALLBACKS: i64 = 20;
+/// Bytes of text that are predicted without leaving the async thread: well under a millisecond.
+const INLINE_BYTES: usize = 16 << 10;
+/// How long to wait before a model is looked at again that could not be loaded, nor any before it.
+const UNLOADABLE_WAIT_US: i64 = 30 * SECOND_US;
 
 /// A model that serves a task.
 #[derive(Debug)]
@@ -34,8 +37,9 @@ type ServedByTask = HashMap<TaskId, Arc<Served>>;
 #[derive(Debug, Default)]
 pub(crate) struct Router {
     served: RwLock<Arc<ServedByTask>>,
-    /// One refresh at a time: two would load the same model twice.
-    refreshing: tokio::sync::Mutex<()>,
+    /// Deployments of which nothing could be loaded, by task: their epoch, and when to try again. Held while refreshing:
+    /// two at a time would load the same model twice.
+    unloadable: tokio::sync::Mutex<HashMap<TaskId, (i64, i64)>>,
 }
 
 impl Router {
@@ -89,9 +93,32 @@ impl Engine {
         })
     }
 
+    /// Predicts texts in order. Many or long ones leave the async threads free for other requests.
+    pub async fn predict_many(
+        &self,
+        task: &Arc<Task>,
+        served: &Arc<Served>,
+        texts: &[&str],
+    ) -> Result<Vec<Answer>, EngineError> {
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        if bytes <= INLINE_BYTES {
+            return Ok(texts
+                .iter()
+                .map(|text| self.predict(task, served, text))
+                .collect());
+        }
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        let (engine, task, served) = (self.clone(), task.clone(), served.clone());
+        run_blocking(move || {
+            let answers = texts.iter().map(|text| engine.predict(&task, &served, text));
+            answers.collect()
+        })
+        .await
+    }
+
     /// Loads what the database says serves and is not loaded yet.
     pub async fn refresh_router(&self) -> Result<(), EngineError> {
-        let _one_at_a_time = self.router.refreshing.lock().await;
+        let mut unloadable = self.router.unloadable.lock().await;
         let serving = deployments::list_serving(&mut self.db.read().await?).await?;
         let current = self.router.snapshot();
         let is_current = |serving: &Serving| {
@@ -102,66 +129,34 @@ impl Engine {
         if serving.iter().all(is_current) {
             return Ok(());
         }
-        let mut next = (*current).clone();
+        let (mut next, now_us) = ((*current).clone(), self.ids.now_us());
         for serving in serving.iter().filter(|serving| !is_current(serving)) {
             let task = TaskId(serving.task_id);
-            if let Some(served) = self.load_served(serving, current.get(&task)).await? {
-                next.insert(task, Arc::new(served));
+            if unloadable
+                .get(&task)
+                .is_some_and(|&(epoch, until_us)| epoch == serving.epoch && now_us < until_us)
+            {
+                continue;
+            }
+            let loaded = |version| {
+                let served = current.get(&task).filter(|served| served.version.id == version);
+                served.map(|served| served.classifier.clone())
+            };
+            if let Some((version, classifier)) = self.load_serving(serving, loaded).await? {
+                let epoch = serving.epoch;
+                next.insert(
+                    task,
+                    Arc::new(Served {
+                        version,
+                        classifier,
+                        epoch,
+                    }),
+                );
+            } else {
+                unloadable.insert(task, (serving.epoch, now_us + UNLOADABLE_WAIT_US));
             }
         }
         self.router.replace(next);
         Ok(())
-    }
-
-    /// The version that should serve, or the newest earlier one that is whole; nothing when what runs already is that.
-    async fn load_served(
-        &self,
-        serving: &Serving,
-        current: Option<&Arc<Served>>,
-    ) -> Result<Option<Served>, EngineError> {
-        let mut conn = self.db.read().await?;
-        let wanted = versions::get(&mut conn, ModelVersionId(serving.model_version_id)).await?;
-        let project = ProjectId(wanted.project_id);
-        let history = deployments::list(
-            &mut conn,
-            project,
-            Some(TaskId(serving.task_id)),
-            None,
-            MAX_FALLBACKS,
-        )
-        .await?;
-        let mut candidates = vec![wanted];
-        for deployment in history.iter().skip(1) {
-            if candidates
-                .iter()
-                .all(|known| known.id != deployment.model_version_id)
-            {
-                candidates.push(versions::get(&mut conn, ModelVersionId(deployment.model_version_id)).await?);
-            }
-        }
-        drop(conn);
-        for version in candidates {
-            if let Some(current) = current.filter(|current| current.version.id == version.id) {
-                let (version, classifier) = (version, current.classifier.clone());
-                return Ok(Some(Served {
-                    version,
-                    classifier,
-                    epoch: serving.epoch,
-                }));
-            }
-            match self.load_classifier(&version.artifact_hash).await {
-                Ok(classifier) => {
-                    return Ok(Some(Served {
-                        version,
-                        classifier,
-                        epoch: serving.epoch,
-                    }));
-                }
-                Err(error) => {
-                    tracing::error!(version = version.version, %error, "model refused; an earlier version serves");
-                }
-            }
-        }
-        Ok(None)
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use hone_domain::{
     AnswerSource, ConversationId, FeedbackId, FeedbackSource, Identity, Ids, InteractionId,
-    InteractionStatus, NewFeedback, NewInteraction, ProjectId, SubjectId,
+    InteractionStatus, NewFeedback, NewInteraction, ProjectId, SubjectId, TaskId,
 };
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::tasks::Task;
-use hone_storage::{Db, Inserted, OptionalText, StorageError, StoredText, feedback, interactions};
+use hone_storage::{Conn, Db, Inserted, OptionalText, StorageError, StoredText, feedback, interactions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,10 @@ use crate::effects::Effects;
 /// Requests waiting for the writer beyond which callers are refused.
 const MAX_REQUESTS: usize = 16_384;
 const RETRY_AFTER_S: u64 = 1;
+/// What a record takes up beside its texts.
+const ROW_BYTES: usize = 512;
+/// How often a group is written at most when the database ends the transaction in favour of another one.
+const WRITE_ATTEMPTS: usize = 4;
 
 /// Sizes of the recorder.
 #[derive(Debug, Clone)]
@@ -88,6 +92,7 @@ struct Request {
 pub struct Recorder {
     sender: mpsc::Sender<Request>,
     room: Arc<Semaphore>,
+    queue_bytes: usize,
     ids: Ids,
 }
 
@@ -103,7 +108,7 @@ impl std::fmt::Debug for Recorder {
 #[derive(Default)]
 pub struct RecordBatch {
     records: Vec<Record>,
-    bytes: usize,
+    size_bytes: usize,
 }
 
 impl RecordBatch {
@@ -115,6 +120,31 @@ impl RecordBatch {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Bytes that the records take up in the queue.
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    fn push(&mut self, record: Record) {
+        self.size_bytes += record.size_bytes();
+        self.records.push(record);
+    }
+}
+
+impl Record {
+    /// What the record holds in texts, and something for the rest.
+    fn size_bytes(&self) -> usize {
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = match self {
+            Self::Interaction(record) => {
+                let row = &record.row;
+                row.input.0.len() + optional(&row.output.0) + optional(&row.tags)
+            }
+            Self::Feedback(row) => optional(&row.text.0) + optional(&row.preference.0),
+        };
+        texts + ROW_BYTES
     }
 }
 
@@ -137,6 +167,7 @@ impl Recorder {
         Self {
             sender,
             room: Arc::new(Semaphore::new(settings.queue_bytes)),
+            queue_bytes: settings.queue_bytes,
             ids,
         }
     }
@@ -153,10 +184,9 @@ impl Recorder {
     ) -> Result<InteractionId, EngineError> {
         let now_us = self.ids.now_us();
         new.validate(now_us)?;
-        batch.bytes += new.input.len() + new.output.as_ref().map_or(0, String::len) + 512;
         let record = self.interaction_record(task, pseudonym_key, new, is_reference, model_version, now_us);
         let id = InteractionId(record.row.id);
-        batch.records.push(Record::Interaction(Box::new(record)));
+        batch.push(Record::Interaction(Box::new(record)));
         Ok(id)
     }
 
@@ -169,7 +199,6 @@ impl Recorder {
     ) -> Result<FeedbackId, EngineError> {
         let now_us = self.ids.now_us();
         new.validate(now_us)?;
-        batch.bytes += new.text.as_ref().map_or(0, String::len) + 512;
         let id = new.id.unwrap_or_else(|| self.ids.next());
         let preference = new
             .preference
@@ -197,13 +226,13 @@ impl Recorder {
             occurred_at_us: new.occurred_at_us(now_us),
             created_at_us: now_us,
         };
-        batch.records.push(Record::Feedback(Box::new(row)));
+        batch.push(Record::Feedback(Box::new(row)));
         Ok(id)
     }
 
     /// Writes a batch; answers after the commit. Refuses at once when the queue is full.
     pub async fn write(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
-        let room = self.room.clone().try_acquire_many_owned(batch.bytes as u32);
+        let room = self.room.clone().try_acquire_many_owned(self.permits(&batch));
         let room = room.map_err(|error| match error {
             tokio::sync::TryAcquireError::Closed => EngineError::ShuttingDown,
             tokio::sync::TryAcquireError::NoPermits => EngineError::Full {
@@ -227,7 +256,7 @@ impl Recorder {
 
     /// Writes a batch of a long stream: waits for room in place of refusing.
     pub async fn write_when_room(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
-        let room = self.room.clone().acquire_many_owned(batch.bytes as u32).await;
+        let room = self.room.clone().acquire_many_owned(self.permits(&batch)).await;
         let room = room.map_err(|_| EngineError::ShuttingDown)?;
         let (reply, answer) = oneshot::channel();
         let request = Request {
@@ -242,6 +271,11 @@ impl Recorder {
         self.answer(answer).await
     }
 
+    /// The room that a batch takes; one that is larger than the queue takes all of it and goes alone.
+    fn permits(&self, batch: &RecordBatch) -> u32 {
+        u32::try_from(batch.size_bytes.min(self.queue_bytes)).unwrap_or(u32::MAX)
+    }
+
     async fn answer(
         &self,
         answer: oneshot::Receiver<Result<Vec<Recorded>, Arc<StorageError>>>,
@@ -251,10 +285,7 @@ impl Recorder {
             Ok(Err(error)) if error.is_unwritable() => {
                 Err(EngineError::Storage(StorageError::Unwritable(error.to_string())))
             }
-            Ok(Err(error)) => Err(EngineError::Storage(StorageError::Open {
-                url: "the recorder's".to_owned(),
-                problem: error.to_string(),
-            })),
+            Ok(Err(error)) => Err(EngineError::NotRecorded(error)),
             Err(_) => Err(EngineError::ShuttingDown),
         }
     }
@@ -367,43 +398,116 @@ impl Writer {
         }
     }
 
-    /// Writes all records in one transaction; outcomes come in the order of the records.
+    /// Writes all records in one transaction, again when the database asks for it; outcomes come in the order of the
+    /// records.
     async fn write_records(&self, records: Vec<Record>) -> Result<Vec<Recorded>, StorageError> {
-        let mut outcomes: Vec<Option<Recorded>> = vec![None; records.len()];
-        let (mut rows, mut contexts, mut feedbacks) = (Vec::new(), Vec::new(), Vec::new());
-        for (position, record) in records.into_iter().enumerate() {
-            match record {
-                Record::Interaction(record) => {
-                    contexts.push((position, record.conversation, record.identity));
-                    rows.push(record.row);
+        let group = Group::of(records);
+        let mut attempt = 1;
+        loop {
+            match self.write_once(&group).await {
+                Err(error) if error.is_rolled_back() && attempt < WRITE_ATTEMPTS => {
+                    tracing::warn!(%error, attempt, "a group of records is written again");
+                    attempt += 1;
                 }
-                Record::Feedback(feedback) => feedbacks.push((position, feedback)),
+                written => return written,
             }
         }
+    }
+
+    async fn write_once(&self, group: &Group) -> Result<Vec<Recorded>, StorageError> {
+        let mut outcomes: Vec<Option<Recorded>> = vec![None; group.interactions.len() + group.feedback.len()];
         let mut conn = self.db.begin().await?;
         let mut effects = Effects::default();
-        if !rows.is_empty() {
-            let inserted = interactions::insert_many(&mut conn, &rows).await?;
-            for ((row, (position, conversation, identity)), inserted) in
-                rows.iter().zip(contexts).zip(inserted)
-            {
-                outcomes[position] = Some(recorded(row.id, inserted, None));
+        if !group.interactions.is_empty() {
+            let inserted = interactions::insert_many(&mut conn, &group.interactions).await?;
+            let rows = group.interactions.iter().zip(&group.contexts).zip(inserted);
+            let mut arrived = Vec::new();
+            for ((row, context), inserted) in rows {
+                outcomes[context.position] = Some(recorded(row.id, inserted, None));
                 if inserted == Inserted::New {
-                    effects.of_interaction(row, conversation, identity);
+                    effects.of_interaction(row, context.conversation.as_deref(), context.identity.as_ref());
+                    arrived.push(row);
                 }
             }
+            join_early_feedback(&mut conn, &mut effects, &arrived).await?;
         }
-        for (position, row) in feedbacks {
-            let outcome = feedback::insert(&mut conn, &row).await?;
-            outcomes[position] = Some(recorded(row.id, outcome.inserted, outcome.is_mismatch));
+        for (position, row) in &group.feedback {
+            let outcome = feedback::insert(&mut conn, row).await?;
+            outcomes[*position] = Some(recorded(row.id, outcome.inserted, outcome.is_mismatch));
             if let (Inserted::New, Some(task)) = (outcome.inserted, outcome.task) {
-                effects.of_feedback(&row, task, outcome.is_mismatch);
+                effects.of_feedback(row, task, outcome.is_mismatch);
             }
         }
         effects.write(&mut conn, &self.ids).await?;
         conn.commit().await?;
         Ok(outcomes.into_iter().flatten().collect())
     }
+}
+
+/// Records that are written together, by kind.
+#[derive(Default)]
+struct Group {
+    interactions: Vec<Interaction>,
+    /// What belongs to each interaction beside its row.
+    contexts: Vec<InteractionContext>,
+    /// Feedback with its position among all records.
+    feedback: Vec<(usize, Box<Feedback>)>,
+}
+
+struct InteractionContext {
+    /// Position among all records.
+    position: usize,
+    conversation: Option<String>,
+    identity: Option<Identity>,
+}
+
+impl Group {
+    fn of(records: Vec<Record>) -> Self {
+        let mut group = Self::default();
+        for (position, record) in records.into_iter().enumerate() {
+            match record {
+                Record::Interaction(record) => {
+                    let InteractionRecord {
+                        row,
+                        conversation,
+                        identity,
+                    } = *record;
+                    group.interactions.push(row);
+                    group.contexts.push(InteractionContext {
+                        position,
+                        conversation,
+                        identity,
+                    });
+                }
+                Record::Feedback(feedback) => group.feedback.push((position, feedback)),
+            }
+        }
+        group
+    }
+}
+
+/// Joins feedback that came before its interaction. Only an id that the client gave can have been spoken of before.
+async fn join_early_feedback(
+    conn: &mut Conn,
+    effects: &mut Effects,
+    arrived: &[&Interaction],
+) -> Result<(), StorageError> {
+    let mut awaited: Option<(Uuid, bool)> = None;
+    for row in arrived.iter().filter(|row| row.content_hash.is_some()) {
+        let project = ProjectId(row.project_id);
+        let is_awaited = match awaited {
+            Some((known, is_awaited)) if known == row.project_id => is_awaited,
+            _ => feedback::has_early(conn, project).await?,
+        };
+        awaited = Some((row.project_id, is_awaited));
+        if !is_awaited {
+            continue;
+        }
+        for joined in feedback::join_early_of(conn, project, InteractionId(row.id)).await? {
+            effects.of_feedback(&joined, TaskId(row.task_id), joined.is_mismatch);
+        }
+    }
+    Ok(())
 }
 
 fn recorded(id: Uuid, inserted: Inserted, is_mismatch: Option<bool>) -> Recorded {

@@ -1,6 +1,6 @@
 //! Making projects and tasks, and changing a task's policies.
 
-use hone_domain::{InvalidInput, ProjectId, TaskKind, TaskPolicy};
+use hone_domain::{InvalidInput, ProjectId, TaskId, TaskKind, TaskPolicy};
 use hone_jobs::next_occurrence_us;
 use hone_learn::find_trainer;
 use hone_storage::projects;
@@ -52,19 +52,25 @@ impl Engine {
         })
     }
 
-    /// Makes a task.
+    /// Makes a task. One with the id that is asked for is not made twice.
     pub async fn create_task(
         &self,
         project: ProjectId,
         name: &str,
         kind: TaskKind,
         policy: TaskPolicy,
+        id: Option<TaskId>,
     ) -> Result<Task, EngineError> {
         require_name("/name", name)?;
         check_policy(&policy)?;
+        let taken = || {
+            EngineError::Conflict(format!(
+                "task \"{name}\" exists; choose another name, or change its policy"
+            ))
+        };
         let now_us = self.ids.now_us();
         let task = Task {
-            id: self.ids.next(),
+            id: id.unwrap_or_else(|| self.ids.next()).0,
             project_id: project.0,
             name: name.to_owned(),
             kind,
@@ -74,9 +80,10 @@ impl Engine {
         };
         let mut conn = self.db.begin().await?;
         if !tasks::insert(&mut conn, &task).await? {
-            return Err(EngineError::Conflict(format!(
-                "task \"{name}\" exists; choose another name, or change its policy"
-            )));
+            let there = tasks::find_by_name(&mut conn, project, name).await?;
+            return there
+                .filter(|there| there.id == task.id && there.kind == kind)
+                .ok_or_else(taken);
         }
         conn.commit().await?;
         Ok(task)

@@ -3,14 +3,16 @@
 //! Safe to run again after a crash at any point: a run that has its dataset keeps it, and what another attempt has
 //! finished is not done twice.
 
-use hone_domain::{DatasetId, ProjectId, RunId, RunStatus, Split};
-use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
+use hone_domain::{DatasetId, ProjectId, RunStatus, Split, TaskId};
+use hone_jobs::{GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
 use hone_learn::{FitContext, TrainError, TrainingSet, artifact, find_trainer};
 use hone_storage::datasets::Dataset;
+use hone_storage::jobs::JobRow;
 use hone_storage::runs::{self, Run};
-use hone_storage::{progress, tasks};
+use hone_storage::{Conn, progress, tasks};
 
 use crate::evaluate::EVALUATE_RUN;
+use crate::runs::open_run;
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const TRAIN_MODEL: &str = "TrainModel";
@@ -26,27 +28,25 @@ impl TrainModel {
     }
 
     async fn train(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
-        let run_id = run_of(context)?;
-        let mut run = runs::get(&mut self.engine.db.read().await?, run_id).await?;
-        if run.status.is_final() {
-            return Ok(serde_json::json!({ "run_id": run_id, "status": run.status }));
+        match open_run(&self.engine, &context.job).await? {
+            Ok(run) => Ok(self.attempt(context, run).await?),
+            Err(closed) => Ok(serde_json::json!({ "run_id": closed.id, "status": closed.status })),
         }
-        let outcome = self.attempt(context, &mut run).await;
-        self.engine.close_failed_run(context, &mut run, outcome).await
     }
 
-    async fn attempt(&self, context: &JobContext, run: &mut Run) -> Result<serde_json::Value, EngineError> {
+    async fn attempt(&self, context: &JobContext, mut run: Run) -> Result<serde_json::Value, EngineError> {
         let engine = &self.engine;
-        let dataset = self.dataset_of(context, run).await?;
+        let dataset = self.dataset_of(context, &mut run).await?;
         let rows = engine.load_rows(&dataset).await?;
         let bytes = fit(context.clone(), run.clone(), rows).await?;
         run.artifact_bytes = Some(bytes.len() as i64);
         run.artifact_hash = Some(engine.artifacts.put(bytes).await?);
         let mut conn = engine.db.begin().await?;
-        runs::update(&mut conn, run).await?;
+        runs::update(&mut conn, &run).await?;
         let spec = NewJobSpec {
+            id: None,
             project: context.project(),
-            task: Some(hone_domain::TaskId(run.task_id)),
+            task: Some(TaskId(run.task_id)),
             kind: EVALUATE_RUN,
             payload: serde_json::json!({ "run_id": run.id }),
             unique_key: None,
@@ -55,7 +55,7 @@ impl TrainModel {
         let next = enqueue(&mut conn, &engine.ids, spec).await?;
         let result =
             serde_json::json!({ "run_id": run.id, "dataset_id": dataset.id, "evaluation_job_id": next });
-        finish(context, &mut conn, &result).await?;
+        context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;
         Ok(result)
     }
@@ -68,22 +68,26 @@ impl TrainModel {
         }
         context.tell(0.0, "freezing the dataset");
         let mut conn = engine.db.read().await?;
-        let task = tasks::get(&mut conn, hone_domain::TaskId(run.task_id)).await?;
-        let usable = progress::get(&mut conn, task.task_id()).await?.usable_examples;
+        let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
+        let counted = progress::get(&mut conn, task.task_id()).await?;
         drop(conn);
-        let needed = task.policy.training.min_samples;
+        let (usable, needed) = (counted.usable_examples, task.policy.training.min_samples);
         if usable < needed {
             return Err(EngineError::Train(TrainError::Data(format!(
                 "task \"{}\" has {usable} usable examples and needs {needed}; add examples, or lower training.min_samples",
                 task.name
             ))));
         }
-        let dataset = engine.freeze(&task).await?;
+        let dataset = engine.freeze(&task, None).await?;
+        let now_us = engine.ids.now_us();
         run.dataset_id = Some(dataset.id);
-        run.status = RunStatus::Running;
-        run.started_at_us = Some(engine.ids.now_us());
+        run.status = run.status.transition(RunStatus::Running)?;
+        run.started_at_us = Some(now_us);
         let mut conn = engine.db.begin().await?;
+        context.hold_in(&mut conn).await?;
         runs::update(&mut conn, run).await?;
+        // What was counted before freezing is in the dataset; what came meanwhile counts towards the next training.
+        progress::start_training(&mut conn, task.task_id(), &counted, now_us).await?;
         conn.commit().await?;
         Ok(dataset)
     }
@@ -96,6 +100,10 @@ impl Handler for TrainModel {
 
     fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
         Box::pin(self.train(context))
+    }
+
+    fn give_up<'a>(&'a self, conn: &'a mut Conn, job: &'a JobRow, why: &'a GivenUp) -> GiveUpFuture<'a> {
+        Box::pin(self.engine.close_run(conn, job, why))
     }
 }
 
@@ -129,64 +137,4 @@ fn training_set(rows: Vec<DatasetRow>) -> TrainingSet {
         }
     }
     set
-}
-
-impl Engine {
-    /// Passes a good outcome on; marks the run as failed or cancelled where trying again would not help.
-    pub(crate) async fn close_failed_run(
-        &self,
-        context: &JobContext,
-        run: &mut Run,
-        outcome: Result<serde_json::Value, EngineError>,
-    ) -> Result<serde_json::Value, JobError> {
-        let error = match outcome {
-            Ok(result) => return Ok(result),
-            Err(error) => JobError::from(error),
-        };
-        let will_retry =
-            matches!(error, JobError::Transient(_)) && context.job.attempt < context.job.max_attempts;
-        if will_retry || matches!(error, JobError::LeaseLost) || is_lost(context).await? {
-            return Err(error);
-        }
-        run.status = if matches!(error, JobError::Cancelled) {
-            RunStatus::Cancelled
-        } else {
-            RunStatus::Failed
-        };
-        run.error = Some(error.to_string());
-        run.finished_at_us = Some(self.ids.now_us());
-        let mut conn = self.db.begin().await?;
-        runs::update(&mut conn, run).await?;
-        conn.commit().await?;
-        Err(error)
-    }
-}
-
-/// Whether another worker holds the job by now, so that this attempt must not touch the run.
-async fn is_lost(context: &JobContext) -> Result<bool, JobError> {
-    let found = hone_storage::jobs::find(&mut context.db.read().await?, context.id()).await?;
-    Ok(found.is_none_or(|row| row.lease_token != context.job.lease_token))
-}
-
-/// Ends the job in the transaction, as an engine error where that is refused.
-pub(crate) async fn finish(
-    context: &JobContext,
-    conn: &mut hone_storage::Conn,
-    result: &serde_json::Value,
-) -> Result<(), EngineError> {
-    context
-        .finish_in(conn, result)
-        .await
-        .map_err(|error| EngineError::Conflict(error.to_string()))
-}
-
-/// The run that a job's payload names.
-pub(crate) fn run_of(context: &JobContext) -> Result<RunId, JobError> {
-    let named = context
-        .job
-        .payload
-        .get("run_id")
-        .and_then(|id| id.as_str())
-        .and_then(|id| id.parse().ok());
-    named.ok_or_else(|| JobError::Permanent("the payload names no run".to_owned()))
 }

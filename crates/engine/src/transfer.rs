@@ -1,10 +1,11 @@
 //! Examples in and out of files: JSONL and CSV, line by line, so that memory does not grow with the file.
 
 use std::io::{BufRead, Write};
+use std::path::Path;
 
-use hone_domain::Split;
+use hone_domain::{NewExample, Split};
 
-use crate::{DatasetRow, EngineError, ExampleImport};
+use crate::{DatasetRow, EngineError};
 
 /// The longest line that is read; a longer one is refused without holding it.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -18,14 +19,16 @@ pub enum FileFormat {
     Csv,
 }
 
-impl std::str::FromStr for FileFormat {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "jsonl" | "ndjson" => Ok(Self::Jsonl),
-            "csv" => Ok(Self::Csv),
-            _ => Err(format!("\"{name}\" is no format; use jsonl or csv")),
+impl FileFormat {
+    /// The format that a file's name tells; JSONL when it tells none.
+    pub fn of_file(file: &Path) -> Result<Self, EngineError> {
+        match file.extension().and_then(|extension| extension.to_str()) {
+            None | Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
+            Some("csv") => Ok(Self::Csv),
+            Some(other) => {
+                let detail = format!("\".{other}\" is neither jsonl nor csv; say which with --format");
+                Err(EngineError::field("", detail))
+            }
         }
     }
 }
@@ -52,7 +55,8 @@ pub struct ImportReport {
     pub refused: Vec<RefusedLine>,
 }
 
-/// The fields of one line or row; `text` is accepted for `input`.
+/// The fields of one line or row, under the names that the documents and other tools use. Others are passed over: files
+/// have columns that are none of our business.
 #[derive(serde::Deserialize)]
 struct Line {
     #[serde(alias = "text", alias = "user_message", alias = "input_prompt")]
@@ -69,7 +73,7 @@ struct Line {
     split: Option<Split>,
 }
 
-impl From<Line> for ExampleImport {
+impl From<Line> for NewExample {
     fn from(line: Line) -> Self {
         let Line {
             input,
@@ -80,11 +84,12 @@ impl From<Line> for ExampleImport {
             split,
         } = line;
         Self {
+            id: None,
             input,
             label: label.filter(|label| !label.is_empty()),
-            target,
+            target: target.filter(|target| !target.is_empty()),
             weight,
-            conversation,
+            conversation: conversation.filter(|name| !name.is_empty()),
             split,
         }
     }
@@ -95,7 +100,7 @@ impl From<Line> for ExampleImport {
 pub fn read_examples(
     file: impl BufRead,
     format: FileFormat,
-    mut visit: impl FnMut(usize, Result<ExampleImport, String>) -> Result<(), EngineError>,
+    mut visit: impl FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     match format {
         FileFormat::Jsonl => read_jsonl(file, &mut visit),
@@ -103,7 +108,7 @@ pub fn read_examples(
     }
 }
 
-type Visit<'a> = &'a mut dyn FnMut(usize, Result<ExampleImport, String>) -> Result<(), EngineError>;
+type Visit<'a> = &'a mut dyn FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>;
 
 fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
     let mut line = Vec::new();
@@ -123,9 +128,9 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
     Ok(())
 }
 
-fn parse_line(text: &[u8]) -> Result<ExampleImport, String> {
+fn parse_line(text: &[u8]) -> Result<NewExample, String> {
     hone_domain::parse_json::<Line>(text)
-        .map(ExampleImport::from)
+        .map(NewExample::from)
         .map_err(|error| error.to_string())
 }
 
@@ -134,9 +139,7 @@ fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Option<bool>
     line.clear();
     let (mut too_long, mut any) = (false, false);
     loop {
-        let buffer = file
-            .fill_buf()
-            .map_err(|error| EngineError::Conflict(format!("the file cannot be read: {error}")))?;
+        let buffer = file.fill_buf().map_err(EngineError::File)?;
         if buffer.is_empty() {
             return Ok(any.then_some(too_long));
         }
@@ -175,9 +178,12 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
                 let line = record.deserialize::<Line>(Some(&headers));
                 visit(
                     number,
-                    line.map(ExampleImport::from)
+                    line.map(NewExample::from)
                         .map_err(|error| format!("{error}; {hint}")),
                 )?;
+            }
+            Err(error) if error.is_io_error() => {
+                return Err(EngineError::File(error.into()));
             }
             Err(error) => {
                 let number = error
@@ -230,7 +236,7 @@ fn inert_cell(text: &str) -> std::borrow::Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn read(text: &[u8], format: FileFormat) -> Vec<(usize, Result<ExampleImport, String>)> {
+    fn read(text: &[u8], format: FileFormat) -> Vec<(usize, Result<NewExample, String>)> {
         let mut seen = Vec::new();
         read_examples(text, format, |number, line| {
             seen.push((number, line));

@@ -46,11 +46,13 @@ pub(crate) fn due_trigger(
 }
 
 impl Engine {
-    /// Starts a training because a person asked for it, whatever the triggers say.
+    /// Starts a training because a person asked for it, whatever the triggers say. A run with the id that is asked for is
+    /// not started twice.
     pub async fn start_training(
         &self,
         task: &Task,
         settings: Option<serde_json::Value>,
+        id: Option<RunId>,
     ) -> Result<RunId, EngineError> {
         if let Some(settings) = &settings
             && let Some(trainer) = find_trainer(&task.policy.training.trainer)
@@ -60,11 +62,17 @@ impl Engine {
                 .map_err(|error| EngineError::field("/settings", error.to_string()))?;
         }
         let mut conn = self.db.begin().await?;
-        let run = self
-            .enqueue_training(&mut conn, task, TrainingTrigger::Manual, settings)
+        if let Some(id) = id {
+            tasks::lock(&mut conn, task.task_id()).await?;
+            if runs::find(&mut conn, id).await?.is_some() {
+                return Ok(id);
+            }
+        }
+        let id = id.unwrap_or_else(|| self.ids.next());
+        self.enqueue_training(&mut conn, task, TrainingTrigger::Manual, settings, id)
             .await?;
         conn.commit().await?;
-        Ok(run)
+        Ok(id)
     }
 
     /// Starts a training when one of the task's triggers holds; for those who have just added examples.
@@ -88,14 +96,15 @@ impl Engine {
         Ok(job)
     }
 
-    /// Starts a training of the task in the caller's transaction; gives the run.
+    /// Starts a training of the task in the caller's transaction. The run's job has the id of the run.
     pub(crate) async fn enqueue_training(
         &self,
         conn: &mut Conn,
         task: &Task,
         reason: TrainingTrigger,
         settings: Option<serde_json::Value>,
-    ) -> Result<RunId, EngineError> {
+        id: RunId,
+    ) -> Result<(), EngineError> {
         if task.kind != TaskKind::Classify {
             return Err(EngineError::Conflict(format!(
                 "task \"{}\" is of kind generate, which no local trainer trains; export its dataset instead",
@@ -106,7 +115,7 @@ impl Engine {
         let mut seed = [0u8; 4];
         self.ids.fill(&mut seed);
         let run = Run {
-            id: self.ids.next(),
+            id: id.0,
             project_id: task.project_id,
             task_id: task.id,
             reason,
@@ -128,8 +137,8 @@ impl Engine {
             finished_at_us: None,
         };
         runs::insert(conn, &run).await?;
-        progress::reset(conn, task.task_id(), now_us).await?;
         let spec = NewJobSpec {
+            id: Some(JobId(id.0)),
             project: task.project(),
             task: Some(task.task_id()),
             kind: TRAIN_MODEL,
@@ -138,7 +147,7 @@ impl Engine {
             delay_us: 0,
         };
         enqueue(conn, &self.ids, spec).await?;
-        Ok(RunId(run.id))
+        Ok(())
     }
 
     /// Starts a training when one of the task's triggers holds.
@@ -151,14 +160,17 @@ impl Engine {
             return Ok(None);
         }
         // One at a time: what comes meanwhile is looked at again when that run is evaluated.
+        tasks::lock(conn, task.task_id()).await?;
         if runs::count_unfinished(conn, task.task_id()).await? > 0 {
             return Ok(None);
         }
         let progress = progress::get(conn, task.task_id()).await?;
-        match due_trigger(&task.policy.training, &progress, self.ids.now_us()) {
-            Some(trigger) => Ok(Some(self.enqueue_training(conn, task, trigger, None).await?)),
-            None => Ok(None),
-        }
+        let Some(trigger) = due_trigger(&task.policy.training, &progress, self.ids.now_us()) else {
+            return Ok(None);
+        };
+        let id = self.ids.next();
+        self.enqueue_training(conn, task, trigger, None, id).await?;
+        Ok(Some(id))
     }
 }
 

@@ -14,7 +14,10 @@ pub(crate) enum Verdict {
         label: Option<String>,
         target: Option<String>,
         weight: f64,
+        /// Whether a person said so.
         is_validated: bool,
+        /// When what decides was said.
+        judged_at_us: i64,
         reason: String,
     },
     /// Do not learn it.
@@ -40,40 +43,46 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
         return Verdict::Take {
             label: row.label.clone().or_else(|| interaction.label.clone()),
             target: row.text.0.clone().or_else(|| interaction.output.0.clone()),
-            weight: policy.corrected_weight,
-            is_validated: row.source != FeedbackSource::Automated,
+            // A program's correction counts like any other example, a person's more.
+            weight: if is_by_person(row) {
+                policy.corrected_weight
+            } else {
+                1.0
+            },
+            is_validated: is_by_person(row),
+            judged_at_us: row.created_at_us,
             reason: format!("corrected by {}", row.source),
         };
     }
-    let as_it_was = |is_validated: bool, reason: String| Verdict::Take {
+    let as_it_was = |is_validated: bool, judged_at_us: i64, reason: &str| Verdict::Take {
         label: interaction.label.clone(),
         target: interaction.output.0.clone(),
         weight: 1.0,
         is_validated,
-        reason,
+        judged_at_us,
+        reason: reason.to_owned(),
     };
     if interaction.is_reference {
-        return as_it_was(true, "gold standard".to_owned());
+        return as_it_was(true, interaction.created_at_us, "gold standard");
     }
-    let latest = |kind: FeedbackKind| {
-        said.iter()
-            .rev()
-            .find(|row| row.kind == kind)
-            .and_then(|row| row.value)
-    };
-    let thumb = latest(FeedbackKind::Thumb);
-    let rating = latest(FeedbackKind::Rating);
-    if thumb.is_some_and(|value| value < 0.5) {
+    let latest = |kind: FeedbackKind| said.iter().rev().find(|row| row.kind == kind);
+    let value = |row: Option<&Feedback>| row.and_then(|row| row.value);
+    let (thumb, rating) = (latest(FeedbackKind::Thumb), latest(FeedbackKind::Rating));
+    if value(thumb).is_some_and(|value| value < 0.5) {
         return Verdict::Reject("thumb down and no correction".to_owned());
     }
     let min_rating = f64::from(policy.min_rating);
-    if let Some(rating) = rating.filter(|&rating| rating < min_rating) {
+    if let Some(rating) = value(rating).filter(|&rating| rating < min_rating) {
         return Verdict::Reject(format!("rated {rating}, below {min_rating}, and no correction"));
     }
-    let liked = rating.is_some() || (thumb.is_some() && policy.take_thumbs_up);
-    if !liked {
+    let (liked, reason) = if rating.is_some() {
+        (rating, "rated well")
+    } else {
+        (thumb.filter(|_| policy.take_thumbs_up), "thumb up")
+    };
+    let Some(liked) = liked else {
         return Verdict::Undecided;
-    }
+    };
     if interaction
         .confidence
         .is_some_and(|confidence| confidence < policy.min_confidence)
@@ -83,12 +92,9 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
             policy.min_confidence
         ));
     }
-    as_it_was(
-        true,
-        if rating.is_some() {
-            "rated well".to_owned()
-        } else {
-            "thumb up".to_owned()
-        },
-    )
+    as_it_was(is_by_person(liked), liked.created_at_us, reason)
+}
+
+fn is_by_person(row: &Feedback) -> bool {
+    row.source != FeedbackSource::Automated
 }

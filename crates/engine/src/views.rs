@@ -1,6 +1,6 @@
 //! What pages and commands show of the loop: the learning curve of a task.
 
-use hone_domain::{ProjectId, TaskId};
+use hone_domain::TaskId;
 use hone_storage::{Db, runs};
 
 use crate::{Decision, EngineError};
@@ -25,35 +25,19 @@ pub struct CurvePoint {
     pub held_out: usize,
 }
 
-/// The evaluated runs of a task, oldest first.
-pub async fn learning_curve(
-    db: &Db,
-    project: ProjectId,
-    task: TaskId,
-) -> Result<Vec<CurvePoint>, EngineError> {
-    let mut conn = db.read().await?;
-    let mut points = Vec::new();
-    for run in runs::list(&mut conn, project, Some(task), None, MAX_POINTS).await? {
-        let (Some(metrics), Some(decision), Some(at_us)) = (&run.metrics, &run.decision, run.finished_at_us)
-        else {
-            continue;
-        };
-        let Ok(decision) = serde_json::from_value::<Decision>(decision.0.clone()) else {
-            continue;
-        };
-        points.push(CurvePoint {
-            at_us,
+/// The evaluated runs of a task, oldest first; of a long history the latest.
+pub async fn learning_curve(db: &Db, task: TaskId) -> Result<Vec<CurvePoint>, EngineError> {
+    let decided = runs::list_decided(&mut db.read().await?, task, MAX_POINTS).await?;
+    let points = decided.into_iter().rev().filter_map(|run| {
+        let decision: Decision = serde_json::from_value(run.decision).ok()?;
+        Some(CurvePoint {
+            at_us: run.finished_at_us,
             model_version_id: run.model_version_id,
-            accuracy: metrics
-                .0
-                .get("accuracy")
-                .and_then(serde_json::Value::as_f64)
-                .unwrap_or_default(),
+            accuracy: decision.candidate_accuracy,
             macro_f1: decision.candidate_macro_f1,
             accepted: decision.accepted,
             held_out: decision.held_out,
-        });
-    }
-    points.reverse();
-    Ok(points)
+        })
+    });
+    Ok(points.collect())
 }

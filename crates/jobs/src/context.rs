@@ -28,16 +28,22 @@ struct Shared {
     is_cancelled: AtomicBool,
     is_finished: AtomicBool,
     progress: Mutex<(f64, String)>,
+    /// The last step that those who watch the job were told.
+    told: Mutex<String>,
 }
 
 impl JobContext {
     pub(crate) fn new(job: JobRow, db: Db, ids: Ids, token: Uuid) -> Self {
+        let shared = Shared {
+            is_cancelled: AtomicBool::new(job.cancel_requested),
+            ..Shared::default()
+        };
         Self {
             job: Arc::new(job),
             db,
             ids,
             token,
-            shared: Arc::default(),
+            shared: Arc::new(shared),
         }
     }
 
@@ -66,21 +72,23 @@ impl JobContext {
         *progress = (share, message.to_owned());
     }
 
-    /// Notes a step that those who watch the job see.
-    pub async fn note(&self, share: f64, message: &str) -> Result<(), JobError> {
-        self.tell(share, message);
-        let mut conn = self.db.begin().await?;
-        jobs::insert_event(
-            &mut conn,
-            self.project(),
-            self.id(),
-            self.ids.now_us(),
-            share,
-            message,
-        )
-        .await?;
-        conn.commit().await?;
-        Ok(())
+    /// Locks the job in a transaction that stores a part of its work, so that no other attempt's work is overwritten.
+    /// Refused when another worker has taken the job up, and then the transaction must be dropped.
+    pub async fn hold_in(&self, conn: &mut Conn) -> Result<(), JobError> {
+        if jobs::hold(conn, self.id(), self.token).await? {
+            Ok(())
+        } else {
+            Err(JobError::LeaseLost)
+        }
+    }
+
+    /// Ends the work when someone asked to stop it.
+    pub fn check_cancelled(&self) -> Result<(), JobError> {
+        if self.is_cancelled() {
+            Err(JobError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the job as succeeded in the transaction that holds its results: both become durable, or neither. Refused
@@ -114,11 +122,25 @@ impl JobContext {
             .clone();
         let mut conn = self.db.begin().await?;
         let held = jobs::heartbeat(&mut conn, self.id(), self.token, lease_until_us, share, &message).await?;
+        if held.is_some() && self.is_news(&message) {
+            let now_us = self.ids.now_us();
+            jobs::insert_event(&mut conn, self.project(), self.id(), now_us, share, &message).await?;
+        }
         conn.commit().await?;
         // A lost lease stops the work like a cancellation: what it would store is refused anyway.
         if held.is_none_or(|cancel_requested| cancel_requested) {
             self.shared.is_cancelled.store(true, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Whether those who watch the job have not been told this yet.
+    fn is_news(&self, message: &str) -> bool {
+        let mut told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told == message {
+            return false;
+        }
+        message.clone_into(&mut told);
+        true
     }
 }

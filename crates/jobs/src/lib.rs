@@ -13,4 +13,4 @@ pub use context::JobContext;
 pub use error::JobError;
 pub use queue::{JobState, NewJobSpec, enqueue};
 pub use scheduler::{InvalidCron, Scheduler, next_occurrence_us};
-pub use worker::{Handler, HandlerFuture, Worker};
+pub use worker::{GiveUpFuture, GivenUp, Handler, HandlerFuture, Worker};

@@ -22,6 +22,20 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Dead,
+        Self::Cancelled,
+    ];
+
+    /// The state with this name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+
     /// The word in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,6 +51,8 @@ impl JobState {
 /// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct NewJobSpec {
+    /// Its id, where the caller must know it beforehand.
+    pub id: Option<JobId>,
     /// Its project.
     pub project: ProjectId,
     /// Its task, where it has one.
@@ -55,7 +71,7 @@ pub struct NewJobSpec {
 pub async fn enqueue(conn: &mut Conn, ids: &Ids, spec: NewJobSpec) -> Result<JobId, StorageError> {
     let now_us = ids.now_us();
     let job = jobs::NewJob {
-        id: ids.next(),
+        id: spec.id.unwrap_or_else(|| ids.next()),
         project_id: spec.project,
         task_id: spec.task.map(|task| task.0),
         kind: spec.kind.to_owned(),

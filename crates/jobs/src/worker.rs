@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hone_domain::{Ids, SECOND_US};
-use hone_storage::{Db, StorageError, jobs};
+use hone_storage::jobs::JobRow;
+use hone_storage::{Conn, Db, StorageError, jobs};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,9 @@ const MAX_BACKOFF_US: i64 = 600 * SECOND_US;
 /// The work of one attempt.
 pub type HandlerFuture<'a> = Pin<Box<dyn Future<Output = Result<serde_json::Value, JobError>> + Send + 'a>>;
 
+/// The tidying up after a job.
+pub type GiveUpFuture<'a> = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>>;
+
 /// Runs the jobs of one kind. Must be safe to run again after a crash at any point; effects that must happen once go
 /// into the transaction that `JobContext::finish_in` ends the job in.
 pub trait Handler: Send + Sync {
@@ -34,6 +38,20 @@ pub trait Handler: Send + Sync {
 
     /// Runs one attempt; the value is kept as the job's result.
     fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a>;
+
+    /// Tidies up after a job that ends without success, for good, in the transaction that ends it.
+    fn give_up<'a>(&'a self, _conn: &'a mut Conn, _job: &'a JobRow, _why: &'a GivenUp) -> GiveUpFuture<'a> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Why a job ends without success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Someone stopped it.
+    Cancelled,
+    /// It failed in a way that trying again does not mend, or too often.
+    Failed(String),
 }
 
 /// Runs jobs of the registered kinds.
@@ -124,7 +142,7 @@ impl Worker {
     /// Reads before it writes, so that an idle worker never takes SQLite's write lock.
     async fn has_due(&self) -> Result<bool, StorageError> {
         let mut conn = self.db.read().await?;
-        Ok(jobs::count_unfinished(&mut conn, self.ids.now_us()).await? > 0)
+        Ok(jobs::count_due(&mut conn, self.ids.now_us()).await? > 0)
     }
 
     async fn attempt(&self, context: JobContext) {
@@ -157,17 +175,18 @@ impl Worker {
         handler: &dyn Handler,
         context: &JobContext,
     ) -> Result<serde_json::Value, JobError> {
-        let work = handler.run(context);
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                outcome = &mut work => return outcome,
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    if let Err(error) = context.heartbeat(self.ids.now_us() + LEASE_US).await {
-                        tracing::warn!(job = %context.job.id, %error, "heartbeat failed");
-                    }
+        // Polled side by side: a heartbeat may wait for a connection that the work holds.
+        let heartbeats = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                if let Err(error) = context.heartbeat(self.ids.now_us() + LEASE_US).await {
+                    tracing::warn!(job = %context.job.id, %error, "heartbeat failed");
                 }
             }
+        };
+        tokio::select! {
+            outcome = handler.run(context) => outcome,
+            never = heartbeats => never,
         }
     }
 
@@ -178,56 +197,52 @@ impl Worker {
     ) -> Result<(), StorageError> {
         let (id, token, now_us) = (context.id(), context.token(), self.ids.now_us());
         let mut conn = self.db.begin().await?;
+        if matches!(outcome, Err(JobError::LeaseLost)) || !jobs::hold(&mut conn, id, token).await? {
+            // Another worker has the job; what this attempt found no longer counts.
+            return conn.rollback().await;
+        }
         let message = match outcome {
             Ok(result) => {
                 let state = JobState::Succeeded.as_str();
                 jobs::finish(&mut conn, id, token, state, None, Some(&result), now_us).await?;
                 "done".to_owned()
             }
-            Err(JobError::LeaseLost) => return conn.rollback().await,
-            Err(JobError::Cancelled) => {
-                jobs::finish(
-                    &mut conn,
-                    id,
-                    token,
-                    JobState::Cancelled.as_str(),
-                    None,
-                    None,
-                    now_us,
-                )
-                .await?;
-                "cancelled".to_owned()
-            }
             Err(JobError::Transient(error)) if context.job.attempt < context.job.max_attempts => {
                 let run_at_us = now_us + self.backoff_us(context.job.attempt);
                 jobs::retry(&mut conn, id, token, run_at_us, &error).await?;
                 format!("failed, will be tried again: {error}")
             }
-            Err(JobError::Transient(error) | JobError::Permanent(error)) => {
-                tracing::warn!(job = %id, kind = context.job.kind, %error, "job given up");
-                jobs::finish(
-                    &mut conn,
-                    id,
-                    token,
-                    JobState::Dead.as_str(),
-                    Some(&error),
-                    None,
-                    now_us,
-                )
-                .await?;
-                format!("given up: {error}")
+            Err(error) => self.end_without_success(&mut conn, context, error).await?,
+        };
+        let progress = context.job.progress;
+        jobs::insert_event(&mut conn, context.project(), id, now_us, progress, &message).await?;
+        conn.commit().await
+    }
+
+    /// Ends a job as cancelled or dead and lets its handler tidy up; gives the words for those who watch.
+    async fn end_without_success(
+        &self,
+        conn: &mut Conn,
+        context: &JobContext,
+        error: JobError,
+    ) -> Result<String, StorageError> {
+        let (id, token, now_us) = (context.id(), context.token(), self.ids.now_us());
+        let (state, why) = match error {
+            JobError::Cancelled => (JobState::Cancelled, GivenUp::Cancelled),
+            other => (JobState::Dead, GivenUp::Failed(other.to_string())),
+        };
+        let (error, message) = match &why {
+            GivenUp::Cancelled => (None, "cancelled".to_owned()),
+            GivenUp::Failed(error) => {
+                tracing::warn!(job = %id, kind = context.job.kind, error, "job given up");
+                (Some(error.as_str()), format!("given up: {error}"))
             }
         };
-        jobs::insert_event(
-            &mut conn,
-            context.project(),
-            id,
-            now_us,
-            context.job.progress,
-            &message,
-        )
-        .await?;
-        conn.commit().await
+        jobs::finish(conn, id, token, state.as_str(), error, None, now_us).await?;
+        if let Some(handler) = self.handlers.get(context.job.kind.as_str()) {
+            handler.give_up(conn, &context.job, &why).await?;
+        }
+        Ok(message)
     }
 
     /// 2, 4, 8, … seconds, each made up to half shorter or longer so that jobs that failed together spread.

@@ -60,6 +60,7 @@ fn worker(db: &Db, ids: &Ids, failures: usize) -> (Worker, Arc<AtomicUsize>) {
 
 async fn add(db: &Db, ids: &Ids, unique_key: Option<&str>) -> JobId {
     let spec = NewJobSpec {
+        id: None,
         project: PROJECT,
         task: None,
         kind: "Count",
@@ -175,7 +176,8 @@ async fn a_cancelled_job_does_not_run(#[values("sqlite", "postgres")] kind: &str
     let (worker, runs) = worker(&database.db, &ids, 0);
     let id = add(&database.db, &ids, None).await;
     let mut conn = database.db.begin().await.unwrap();
-    assert!(jobs::cancel(&mut conn, PROJECT, id, ids.now_us()).await.unwrap());
+    let cancelled = jobs::cancel(&mut conn, PROJECT, id, ids.now_us()).await.unwrap();
+    assert_eq!(cancelled, jobs::Cancelled::Stopped);
     conn.commit().await.unwrap();
     worker.run_until_idle().await.unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 0);

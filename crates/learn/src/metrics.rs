@@ -30,6 +30,9 @@ pub struct LabelMetrics {
 pub struct Misclassified {
     /// Number of the row among those evaluated.
     pub row: usize,
+    /// Id of the row, where whoever evaluated gives it one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The true label.
     pub label: String,
     /// The predicted label.
@@ -99,6 +102,7 @@ impl Evaluation {
             if !is_right {
                 misclassified.push(Misclassified {
                     row,
+                    id: None,
                     label: label.to_owned(),
                     predicted: labels[best].clone(),
                     probability,
@@ -188,6 +192,7 @@ pub fn top(labels: &[String], probabilities: &[f32], count: usize) -> Vec<(Strin
 
 /// Numbers of the `count` largest values, largest first.
 pub fn top_numbers(values: &[f32], count: usize) -> Vec<usize> {
+    let count = count.min(values.len());
     let mut best: Vec<usize> = Vec::with_capacity(count + 1);
     for (number, value) in values.iter().enumerate() {
         if best.len() == count && best.last().is_none_or(|&last| *value <= values[last]) {

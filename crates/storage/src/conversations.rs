@@ -8,8 +8,10 @@ use crate::{Conn, StorageError, StoredText};
 
 statements! {
     UPSERT = "INSERT INTO conversations (id, project_id, external_id, turns, started_at_us, last_at_us) \
-              VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO UPDATE SET \
+              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
               turns = conversations.turns + excluded.turns, \
+              started_at_us = CASE WHEN excluded.started_at_us < conversations.started_at_us \
+                              THEN excluded.started_at_us ELSE conversations.started_at_us END, \
               last_at_us = CASE WHEN excluded.last_at_us > conversations.last_at_us \
                            THEN excluded.last_at_us ELSE conversations.last_at_us END";
     FIND = "SELECT id, project_id, external_id, turns, started_at_us, last_at_us \
@@ -36,9 +38,9 @@ pub struct Conversation {
     pub external_id: String,
     /// Interactions recorded in it.
     pub turns: i64,
-    /// When its first interaction was recorded.
+    /// When its first interaction happened.
     pub started_at_us: i64,
-    /// When its last interaction was recorded.
+    /// When its last interaction happened.
     pub last_at_us: i64,
 }
 
@@ -48,10 +50,20 @@ pub async fn add_turns(
     project: ProjectId,
     external_id: &str,
     turns: i64,
-    at_us: i64,
+    first_at_us: i64,
+    last_at_us: i64,
 ) -> Result<(), StorageError> {
     let id = ConversationId::derive(project, external_id);
-    execute!(conn, UPSERT, id.0, project.0, external_id, turns, at_us)?;
+    execute!(
+        conn,
+        UPSERT,
+        id.0,
+        project.0,
+        external_id,
+        turns,
+        first_at_us,
+        last_at_us
+    )?;
     Ok(())
 }
 

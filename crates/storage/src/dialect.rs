@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashSet;
 use sqlx::types::Uuid;
-use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use sqlx::{Postgres, Sqlite};
 
 use crate::codec::{OptionalText, StoredText};
 use crate::db::Exec;
@@ -20,7 +20,7 @@ static SQLITE_INSERT: LazyLock<&'static str> = LazyLock::new(|| {
     let row = format!("({})", vec!["?"; INTERACTION_COLUMNS].join(", "));
     let rows = vec![row; SQLITE_ROWS].join(", ");
     let text = format!(
-        "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING id",
+        "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id",
         columns!()
     );
     Box::leak(text.into_boxed_str())
@@ -32,7 +32,7 @@ const POSTGRES_INSERT: &str = concat!(
     ") SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::bytea[], \
      $8::bytea[], $9::text[], $10::float8[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::bigint[], \
      $16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], \
-     $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING id"
+     $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
 
 /// Binds the columns of one interaction in order.
@@ -69,33 +69,27 @@ macro_rules! bind_interaction {
     };
 }
 
-/// Inserts interactions; gives the ids of those that were not there before.
+/// Inserts interactions; gives the project and id of those that were not there before.
 pub(crate) async fn insert_interactions(
     conn: &mut Conn,
     interactions: &[Interaction],
-) -> Result<FxHashSet<Uuid>, StorageError> {
+) -> Result<FxHashSet<(Uuid, Uuid)>, StorageError> {
     match conn.exec() {
         Exec::Sqlite(connection) => {
             let mut new = FxHashSet::default();
             let chunks = interactions.chunks_exact(SQLITE_ROWS);
             let rest = chunks.remainder();
             for chunk in chunks {
-                let mut query = sqlx::query_as::<Sqlite, (Uuid,)>(*SQLITE_INSERT);
+                let mut query = sqlx::query_as::<Sqlite, (Uuid, Uuid)>(*SQLITE_INSERT);
                 for row in chunk {
                     query = bind_interaction!(query, row);
                 }
-                new.extend(
-                    query
-                        .fetch_all(&mut *connection)
-                        .await?
-                        .into_iter()
-                        .map(|(id,)| id),
-                );
+                new.extend(query.fetch_all(&mut *connection).await?);
             }
             for row in rest {
                 let query = bind_interaction!(sqlx::query::<Sqlite>(INSERT_ONE_SQL), row);
                 if query.execute(&mut *connection).await?.rows_affected() > 0 {
-                    new.insert(row.id);
+                    new.insert((row.project_id, row.id));
                 }
             }
             Ok(new)
@@ -106,7 +100,7 @@ pub(crate) async fn insert_interactions(
                     interactions.iter().map(|$row| $value).collect::<Vec<_>>()
                 };
             }
-            let query = sqlx::query_as::<Postgres, (Uuid,)>(AssertSqlSafe(POSTGRES_INSERT))
+            let query = sqlx::query_as::<Postgres, (Uuid, Uuid)>(POSTGRES_INSERT)
                 .bind(column!(row => row.id))
                 .bind(column!(row => row.project_id))
                 .bind(column!(row => row.task_id))
@@ -134,12 +128,7 @@ pub(crate) async fn insert_interactions(
                 .bind(column!(row => row.content_hash.clone()))
                 .bind(column!(row => row.occurred_at_us))
                 .bind(column!(row => row.created_at_us));
-            Ok(query
-                .fetch_all(connection)
-                .await?
-                .into_iter()
-                .map(|(id,)| id)
-                .collect())
+            Ok(query.fetch_all(connection).await?.into_iter().collect())
         }
     }
 }

@@ -61,6 +61,13 @@ impl StorageError {
         }
     }
 
+    /// Whether the database ended the transaction because another one was in its way; run again, it succeeds.
+    pub fn is_rolled_back(&self) -> bool {
+        // PostgreSQL: serialization failure, deadlock.
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01")))
+    }
+
     /// Whether the disk is full or read-only.
     pub fn is_unwritable(&self) -> bool {
         match self {

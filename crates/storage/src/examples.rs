@@ -1,6 +1,6 @@
 //! Examples: training items made from interactions, feedback, references and files.
 
-use hone_domain::{ExampleId, ExampleOrigin, ExampleStatus, InteractionId, ProjectId, TaskId};
+use hone_domain::{ExampleId, ExampleOrigin, ExampleStatus, InteractionId, TaskId};
 use sqlx::types::Uuid;
 
 use crate::codec::OptionalText;
@@ -9,16 +9,17 @@ use crate::{Conn, StorageError, StoredText};
 macro_rules! columns {
     () => {
         "id, project_id, task_id, interaction_id, conversation_id, input, label, target, input_hash, weight, status, \
-         origin, is_validated, split, reason, created_at_us, updated_at_us"
+         origin, is_validated, split, reason, judged_at_us, created_at_us, updated_at_us"
     };
 }
 
 statements! {
     UPSERT = concat!("INSERT INTO examples (", columns!(), ") VALUES \
-            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET \
+            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (id) DO UPDATE SET \
             label = excluded.label, target = excluded.target, weight = excluded.weight, status = excluded.status, \
-            is_validated = excluded.is_validated, reason = excluded.reason, updated_at_us = excluded.updated_at_us");
-    FIND = concat!("SELECT ", columns!(), " FROM examples WHERE project_id = $1 AND id = $2");
+            is_validated = excluded.is_validated, split = excluded.split, reason = excluded.reason, \
+            judged_at_us = excluded.judged_at_us, updated_at_us = excluded.updated_at_us");
+    FIND = concat!("SELECT ", columns!(), " FROM examples WHERE id = $1");
     FIND_BY_INTERACTION = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND interaction_id = $2");
     FIND_USABLE_BY_HASH = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND input_hash = $2 \
             AND status IN ('approved', 'used') LIMIT 1");
@@ -27,9 +28,6 @@ statements! {
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
-    COUNT_BY_STATUS = "SELECT status, COUNT(*) FROM examples WHERE task_id = $1 GROUP BY status ORDER BY status";
-    COUNT_BY_LABEL = "SELECT label, COUNT(*) FROM examples WHERE task_id = $1 AND status IN ('approved', 'used') \
-                      GROUP BY label ORDER BY label";
 }
 
 /// A training item.
@@ -69,6 +67,8 @@ pub struct Example {
     pub split: Option<String>,
     /// Why it was taken or rejected.
     pub reason: String,
+    /// When what it says was said; of two judgements of a text the later one wins.
+    pub judged_at_us: i64,
     /// When it was made.
     pub created_at_us: i64,
     /// When it last changed.
@@ -113,6 +113,7 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
         example.is_validated,
         &example.split,
         &example.reason,
+        example.judged_at_us,
         example.created_at_us,
         example.updated_at_us
     )?;
@@ -120,12 +121,8 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
 }
 
 /// The example with this id.
-pub async fn find(
-    conn: &mut Conn,
-    project: ProjectId,
-    id: ExampleId,
-) -> Result<Option<Example>, StorageError> {
-    Ok(rows!(fetch_optional, conn, Example, FIND, project.0, id.0)?)
+pub async fn find(conn: &mut Conn, id: ExampleId) -> Result<Option<Example>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Example, FIND, id.0)?)
 }
 
 /// The example made from this interaction.
@@ -197,23 +194,4 @@ pub async fn list_usable(
 pub async fn freeze(conn: &mut Conn, id: ExampleId, split: &str) -> Result<(), StorageError> {
     execute!(conn, FREEZE, id.0, split)?;
     Ok(())
-}
-
-/// How many examples a task has, by status.
-pub async fn count_by_status(conn: &mut Conn, task: TaskId) -> Result<Vec<(String, i64)>, StorageError> {
-    Ok(rows!(fetch_all, conn, (String, i64), COUNT_BY_STATUS, task.0)?)
-}
-
-/// How many usable examples a task has, by label.
-pub async fn count_by_label(
-    conn: &mut Conn,
-    task: TaskId,
-) -> Result<Vec<(Option<String>, i64)>, StorageError> {
-    Ok(rows!(
-        fetch_all,
-        conn,
-        (Option<String>, i64),
-        COUNT_BY_LABEL,
-        task.0
-    )?)
 }

@@ -22,10 +22,15 @@ statements! {
     LIST_OF_INTERACTION = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND interaction_id = $2 \
             ORDER BY created_at_us, id");
     LIST = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
-            AND (kind = $3 OR $3 IS NULL) AND (id < $4 OR $4 IS NULL) ORDER BY id DESC LIMIT $5");
+            AND (kind = $3 OR $3 IS NULL) AND (created_at_us, id) < ($4, $5) ORDER BY created_at_us DESC, id DESC \
+            LIMIT $6");
+    PLACE = "SELECT created_at_us, id FROM feedback WHERE project_id = $1 AND id = $2";
     LIST_EARLY = "SELECT f.id, f.interaction_id, i.task_id, i.label FROM feedback AS f JOIN interactions AS i \
                   ON i.project_id = f.project_id AND i.id = f.interaction_id \
-                  WHERE f.project_id = $1 AND f.task_id IS NULL AND f.interaction_id IS NOT NULL LIMIT 1000";
+                  WHERE f.project_id = $1 AND f.task_id IS NULL AND f.interaction_id IS NOT NULL \
+                  AND (f.interaction_id = $2 OR $2 IS NULL) ORDER BY f.id LIMIT 1000";
+    COUNT_EARLY = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM feedback WHERE project_id = $1 AND task_id IS NULL \
+                   AND interaction_id IS NOT NULL LIMIT 1) AS first_row";
     JOIN_EARLY = concat!("UPDATE feedback SET task_id = $3, detected_label = $4, \
                   is_mismatch = CASE WHEN label <> $4 THEN TRUE WHEN label = $4 THEN FALSE END \
                   WHERE project_id = $1 AND id = $2 AND task_id IS NULL RETURNING ", columns!());
@@ -157,7 +162,7 @@ pub async fn list_of_interaction(
     )?)
 }
 
-/// Feedback with a smaller id than `before`, latest first.
+/// Feedback recorded before `before`, latest first. An id that is not there gives an empty list.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,
@@ -166,20 +171,51 @@ pub async fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Feedback>, StorageError> {
+    let place = match before {
+        None => Some(crate::AFTER_ALL),
+        Some(id) => rows!(fetch_optional, conn, (i64, Uuid), PLACE, project.0, id)?,
+    };
+    let Some((before_us, before_id)) = place else {
+        return Ok(Vec::new());
+    };
     let (task, kind) = (task.map(|task| task.0), kind.map(FeedbackKind::as_str));
     Ok(rows!(
-        fetch_all, conn, Feedback, LIST, project.0, task, kind, before, limit
+        fetch_all, conn, Feedback, LIST, project.0, task, kind, before_us, before_id, limit
     )?)
 }
 
-/// Joins feedback that came before its interaction to interactions that have come since; gives what was joined.
+/// Whether any feedback waits for its interaction.
+pub async fn has_early(conn: &mut Conn, project: ProjectId) -> Result<bool, StorageError> {
+    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT_EARLY, project.0)?;
+    Ok(count > 0)
+}
+
+/// Joins up to 1,000 pieces of feedback that came before their interactions; gives what was joined.
 pub async fn join_early(conn: &mut Conn, project: ProjectId) -> Result<Vec<Feedback>, StorageError> {
+    join(conn, project, None).await
+}
+
+/// Joins feedback that came before this interaction; gives what was joined.
+pub async fn join_early_of(
+    conn: &mut Conn,
+    project: ProjectId,
+    interaction: InteractionId,
+) -> Result<Vec<Feedback>, StorageError> {
+    join(conn, project, Some(interaction.0)).await
+}
+
+async fn join(
+    conn: &mut Conn,
+    project: ProjectId,
+    interaction: Option<Uuid>,
+) -> Result<Vec<Feedback>, StorageError> {
     let early = rows!(
         fetch_all,
         conn,
         (Uuid, Uuid, Uuid, Option<String>),
         LIST_EARLY,
-        project.0
+        project.0,
+        interaction
     )?;
     let mut joined = Vec::new();
     for (id, _, task, label) in early {

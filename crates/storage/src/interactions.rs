@@ -19,14 +19,15 @@ pub(crate) use columns;
 statements! {
     FIND = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 AND id = $2");
     LIST = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 \
-            AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) \
-            AND (status = $5 OR $5 IS NULL) AND (conversation_id = $6 OR $6 IS NULL) \
-            AND (confidence < $7 OR $7 IS NULL) ORDER BY id DESC LIMIT $8");
+            AND (task_id = $2 OR $2 IS NULL) AND (created_at_us, id) < ($3, $4) AND (label = $5 OR $5 IS NULL) \
+            AND (status = $6 OR $6 IS NULL) AND (conversation_id = $7 OR $7 IS NULL) \
+            AND (confidence < $8 OR $8 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $9");
     LIST_OF_TASK = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 \
-            AND (id < $2 OR $2 IS NULL) AND (label = $3 OR $3 IS NULL) AND (status = $4 OR $4 IS NULL) \
-            AND (confidence < $5 OR $5 IS NULL) ORDER BY id DESC LIMIT $6");
+            AND (created_at_us, id) < ($2, $3) AND (label = $4 OR $4 IS NULL) AND (status = $5 OR $5 IS NULL) \
+            AND (confidence < $6 OR $6 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $7");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
-            AND project_id = $2 ORDER BY turn, id LIMIT $3");
+            AND project_id = $2 ORDER BY turn NULLS LAST, created_at_us, id LIMIT $3");
+    PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
     INSERT_ONE = concat!("INSERT INTO interactions (", columns!(), ") VALUES \
@@ -107,7 +108,8 @@ pub async fn insert_many(
     let mut seen = rustc_hash::FxHashSet::default();
     for interaction in interactions {
         // The same id twice in one call: the first is the new one.
-        if new.contains(&interaction.id) && seen.insert(interaction.id) {
+        let key = (interaction.project_id, interaction.id);
+        if new.contains(&key) && seen.insert(key) {
             outcomes.push(Inserted::New);
             continue;
         }
@@ -148,7 +150,7 @@ pub struct Filter {
     pub confidence_below: Option<f64>,
 }
 
-/// Those recorded before `before`, latest first.
+/// Those recorded before `before`, latest first. An id that is not there gives an empty list.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,
@@ -160,7 +162,10 @@ pub async fn list(
         filter.label.as_deref(),
         filter.status.map(InteractionStatus::as_str),
     );
-    let (before, confidence) = (before.map(|id| id.0), filter.confidence_below);
+    let Some((before_us, before_id)) = place_of(conn, project, before).await? else {
+        return Ok(Vec::new());
+    };
+    let confidence = filter.confidence_below;
     let conversation = filter.conversation.map(|id| id.0);
     // With a task its own index gives the order; a condition on an optional parameter would hide it.
     let found = match (filter.task, conversation) {
@@ -170,7 +175,8 @@ pub async fn list(
             Interaction,
             LIST_OF_TASK,
             task,
-            before,
+            before_us,
+            before_id,
             label,
             status,
             confidence,
@@ -183,7 +189,8 @@ pub async fn list(
             LIST,
             project.0,
             task,
-            before,
+            before_us,
+            before_id,
             label,
             status,
             conversation,
@@ -192,6 +199,18 @@ pub async fn list(
         )?,
     };
     Ok(found)
+}
+
+/// Where in the list an interaction stands; with none, after the last.
+async fn place_of(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: Option<InteractionId>,
+) -> Result<Option<(i64, Uuid)>, StorageError> {
+    let Some(id) = id else {
+        return Ok(Some(crate::AFTER_ALL));
+    };
+    Ok(rows!(fetch_optional, conn, (i64, Uuid), PLACE, project.0, id.0)?)
 }
 
 /// The turns of a conversation in order.

@@ -17,8 +17,9 @@ statements! {
     ENQUEUE = "INSERT INTO jobs (id, project_id, task_id, kind, payload, state, unique_key, run_at_us, attempt, \
                max_attempts, cancel_requested, progress, message, created_at_us) \
                VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0, $8, $9, 0.0, '', $10) \
-               ON CONFLICT (unique_key) WHERE state = 'queued' DO NOTHING";
-    FIND_QUEUED = "SELECT id FROM jobs WHERE unique_key = $1 AND state = 'queued'";
+               ON CONFLICT (unique_key) WHERE state = 'queued' DO UPDATE SET unique_key = excluded.unique_key \
+               RETURNING id";
+    HOLD = "UPDATE jobs SET attempt = attempt WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     HEARTBEAT = "UPDATE jobs SET lease_until_us = $3, progress = $4, message = $5 \
                  WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested";
     FINISH = "UPDATE jobs SET state = $3, error = $4, result = $5, finished_at_us = $6, lease_until_us = NULL, \
@@ -35,7 +36,8 @@ statements! {
     FIND = concat!("SELECT ", columns!(), " FROM jobs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM jobs WHERE project_id = $1 AND (state = $2 OR $2 IS NULL) \
             AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
-    COUNT_UNFINISHED = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1";
+    COUNT_DUE = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1 \
+                 AND (state = 'queued' OR lease_until_us < $1)";
     INSERT_EVENT = "INSERT INTO job_events (project_id, job_id, at_us, progress, message) VALUES ($1, $2, $3, $4, $5)";
     LIST_EVENTS = "SELECT id, at_us, progress, message FROM job_events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT 500";
 }
@@ -103,7 +105,8 @@ pub struct NewJob {
     pub created_at_us: i64,
 }
 
-/// Enqueues a job; gives the id of the one that waits, which is an earlier one when `unique_key` is taken.
+/// Enqueues a job; gives the id of the one that waits, which is an earlier one when `unique_key` is taken. That one is
+/// locked until the transaction ends: no worker runs it before what it is to work on is there.
 pub async fn enqueue(conn: &mut Conn, job: &NewJob) -> Result<JobId, StorageError> {
     let NewJob {
         id,
@@ -116,8 +119,10 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob) -> Result<JobId, StorageErro
         max_attempts,
         created_at_us,
     } = job;
-    let added = execute!(
+    let (waiting,): (Uuid,) = rows!(
+        fetch_one,
         conn,
+        (Uuid,),
         ENQUEUE,
         id.0,
         project_id.0,
@@ -130,11 +135,12 @@ pub async fn enqueue(conn: &mut Conn, job: &NewJob) -> Result<JobId, StorageErro
         false,
         created_at_us
     )?;
-    if added > 0 {
-        return Ok(*id);
-    }
-    let waiting: Option<(Uuid,)> = rows!(fetch_optional, conn, (Uuid,), FIND_QUEUED, unique_key)?;
-    Ok(waiting.map_or(*id, |(id,)| JobId(id)))
+    Ok(JobId(waiting))
+}
+
+/// Locks a job until the transaction ends; false when the lease is lost, and then nothing must be committed.
+pub async fn hold(conn: &mut Conn, id: JobId, token: Uuid) -> Result<bool, StorageError> {
+    Ok(execute!(conn, HOLD, id.0, token)? > 0)
 }
 
 /// Takes up the next job that is due, or whose holder has not been heard of until its lease ran out.
@@ -203,15 +209,32 @@ pub async fn retry(
     Ok(execute!(conn, RETRY, id.0, token, run_at_us, error)? > 0)
 }
 
-/// Stops a job that waits, or asks one that runs to stop; false when it has ended.
+/// What came of asking a job to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It waited and will not run.
+    Stopped,
+    /// It runs, and its handler will notice.
+    Asked,
+    /// It had ended.
+    TooLate,
+}
+
+/// Stops a job that waits, or asks one that runs to stop.
 pub async fn cancel(
     conn: &mut Conn,
     project: ProjectId,
     id: JobId,
     now_us: i64,
-) -> Result<bool, StorageError> {
-    let stopped = execute!(conn, CANCEL_QUEUED, project.0, id.0, now_us)? > 0;
-    Ok(stopped || execute!(conn, CANCEL_RUNNING, project.0, id.0)? > 0)
+) -> Result<Cancelled, StorageError> {
+    if execute!(conn, CANCEL_QUEUED, project.0, id.0, now_us)? > 0 {
+        return Ok(Cancelled::Stopped);
+    }
+    Ok(if execute!(conn, CANCEL_RUNNING, project.0, id.0)? > 0 {
+        Cancelled::Asked
+    } else {
+        Cancelled::TooLate
+    })
 }
 
 /// Gives a dead or cancelled job another chance; false when it is neither.
@@ -242,9 +265,9 @@ pub async fn list(
     )?)
 }
 
-/// How many jobs are due or running.
-pub async fn count_unfinished(conn: &mut Conn, now_us: i64) -> Result<i64, StorageError> {
-    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT_UNFINISHED, now_us)?;
+/// How many jobs a worker could take up: those that are due, and those whose holder was not heard of.
+pub async fn count_due(conn: &mut Conn, now_us: i64) -> Result<i64, StorageError> {
+    let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT_DUE, now_us)?;
     Ok(count)
 }
 

@@ -32,6 +32,9 @@ pub use db::{Conn, Db};
 pub use error::{Inserted, StorageError};
 pub use sqlx::types::Json;
 
+/// A place in a list by time and id that everything comes before.
+pub(crate) const AFTER_ALL: (i64, sqlx::types::Uuid) = (i64::MAX, sqlx::types::Uuid::max());
+
 /// Every statement with its name, in the text that both databases run; a test prepares each on both.
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     [

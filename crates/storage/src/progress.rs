@@ -20,10 +20,11 @@ statements! {
                     WHERE task_id = $1";
     GET_PROGRESS = "SELECT usable_examples, new_examples, new_validated, new_judged, new_correct, last_trained_at_us \
                     FROM task_progress WHERE task_id = $1";
-    RESET_PROGRESS = "UPDATE task_progress SET new_examples = 0, new_validated = 0, new_judged = 0, new_correct = 0, \
-                      last_trained_at_us = $2 WHERE task_id = $1";
+    START_TRAINING = "UPDATE task_progress SET new_examples = new_examples - $2, new_validated = new_validated - $3, \
+                      new_judged = new_judged - $4, new_correct = new_correct - $5, last_trained_at_us = $6 \
+                      WHERE task_id = $1";
     PUSH_INBOX = "INSERT INTO curation_inbox (project_id, interaction_id, task_id) VALUES ($1, $2, $3) \
-                  ON CONFLICT (project_id, interaction_id) DO NOTHING";
+                  ON CONFLICT (project_id, interaction_id) DO UPDATE SET task_id = excluded.task_id";
     LIST_INBOX = "SELECT interaction_id FROM curation_inbox WHERE task_id = $1 ORDER BY interaction_id LIMIT $2";
     TAKE_INBOX = "DELETE FROM curation_inbox WHERE project_id = $1 AND interaction_id = $2";
     HAS_INBOX = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM curation_inbox WHERE task_id = $1 LIMIT 1) AS first_row";
@@ -88,9 +89,9 @@ pub struct Progress {
     pub new_examples: i64,
     /// Of the new ones, those that a person validated.
     pub new_validated: i64,
-    /// Interactions judged since the last training.
+    /// Judgements of answers (thumbs and corrections) since the last training.
     pub new_judged: i64,
-    /// Of those, judged right.
+    /// Of those, that the answer was right.
     pub new_correct: i64,
     /// When the last training was started.
     pub last_trained_at_us: Option<i64>,
@@ -128,13 +129,35 @@ pub async fn get(conn: &mut Conn, task: TaskId) -> Result<Progress, StorageError
     })
 }
 
-/// Starts counting anew, because a training starts.
-pub async fn reset(conn: &mut Conn, task: TaskId, now_us: i64) -> Result<(), StorageError> {
-    execute!(conn, RESET_PROGRESS, task.0, now_us)?;
+/// Takes what a training that starts has learned from off the counters.
+pub async fn start_training(
+    conn: &mut Conn,
+    task: TaskId,
+    counted: &Progress,
+    now_us: i64,
+) -> Result<(), StorageError> {
+    let Progress {
+        new_examples,
+        new_validated,
+        new_judged,
+        new_correct,
+        ..
+    } = counted;
+    execute!(
+        conn,
+        START_TRAINING,
+        task.0,
+        new_examples,
+        new_validated,
+        new_judged,
+        new_correct,
+        now_us
+    )?;
     Ok(())
 }
 
-/// Notes that curation has to look at an interaction.
+/// Notes that curation has to look at an interaction. An entry that is there is locked until the transaction ends, so that
+/// curation does not take it before what is to be looked at is there.
 pub async fn push_inbox(
     conn: &mut Conn,
     project: ProjectId,

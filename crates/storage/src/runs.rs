@@ -19,10 +19,13 @@ statements! {
     FIND = concat!("SELECT ", columns!(), " FROM runs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM runs WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
             AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
+    LIST_DECIDED = "SELECT model_version_id, decision, finished_at_us FROM runs WHERE task_id = $1 \
+                    AND decision IS NOT NULL AND finished_at_us IS NOT NULL ORDER BY id DESC LIMIT $2";
     COUNT_UNFINISHED = "SELECT COUNT(*) FROM runs WHERE task_id = $1 AND status IN ('queued', 'running')";
     UPDATE = "UPDATE runs SET status = $2, dataset_id = $3, artifact_hash = $4, artifact_bytes = $5, \
               baseline_version_id = $6, model_version_id = $7, metrics = $8, baseline_metrics = $9, decision = $10, \
               error = $11, started_at_us = $12, finished_at_us = $13 WHERE id = $1";
+    LOCK = "UPDATE runs SET status = status WHERE id = $1";
 }
 
 /// One training run.
@@ -102,13 +105,23 @@ pub async fn insert(conn: &mut Conn, run: &Run) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// The run with this id, if there is one.
+pub async fn find(conn: &mut Conn, id: RunId) -> Result<Option<Run>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Run, FIND, id.0)?)
+}
+
 /// The run with this id.
 pub async fn get(conn: &mut Conn, id: RunId) -> Result<Run, StorageError> {
-    let found = rows!(fetch_optional, conn, Run, FIND, id.0)?;
-    found.ok_or_else(|| StorageError::Missing {
+    find(conn, id).await?.ok_or_else(|| StorageError::Missing {
         noun: "run",
         id: id.to_string(),
     })
+}
+
+/// The run with this id, which nobody else changes until the transaction ends.
+pub async fn get_locked(conn: &mut Conn, id: RunId) -> Result<Run, StorageError> {
+    execute!(conn, LOCK, id.0)?;
+    get(conn, id).await
 }
 
 /// Runs with a smaller id than `before`, latest first.
@@ -129,6 +142,23 @@ pub async fn list(
         before,
         limit
     )?)
+}
+
+/// What the gate decided of one run.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Decided {
+    /// The version that the run registered.
+    pub model_version_id: Option<Uuid>,
+    /// The decision with its numbers and reasons.
+    #[sqlx(json)]
+    pub decision: serde_json::Value,
+    /// When it was decided.
+    pub finished_at_us: i64,
+}
+
+/// The decisions on the runs of a task, latest first; without the evaluations, which are long.
+pub async fn list_decided(conn: &mut Conn, task: TaskId, limit: i64) -> Result<Vec<Decided>, StorageError> {
+    Ok(rows!(fetch_all, conn, Decided, LIST_DECIDED, task.0, limit)?)
 }
 
 /// How many runs of a task wait or work.

@@ -7,7 +7,7 @@ use crate::{Conn, StorageError};
 
 statements! {
     INSERT = "INSERT INTO tasks (id, project_id, name, kind, policy, created_at_us, updated_at_us) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project_id, name) DO NOTHING";
+              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     INSERT_PROGRESS = "INSERT INTO task_progress (task_id, project_id, usable_examples, new_examples, new_validated, \
                        new_judged, new_correct, last_trained_at_us) VALUES ($1, $2, 0, 0, 0, 0, 0, NULL)";
     FIND_BY_NAME = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us \
@@ -53,7 +53,7 @@ impl Task {
     }
 }
 
-/// Adds a task with its counters; false when the name is taken.
+/// Adds a task with its counters; false when the name or the id is taken.
 pub async fn insert(conn: &mut Conn, task: &Task) -> Result<bool, StorageError> {
     let Task {
         id,

@@ -10,6 +10,7 @@ use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
 use hone_web::{Access, WebState};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{TestDb, ids, sqlite};
@@ -57,7 +58,7 @@ impl TestApp {
             engine: engine.clone(),
             access: Access::Open(project),
         });
-        let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker.clone())));
+        let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker.clone(), CancellationToken::new())));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let serving = TaskTracker::new();
@@ -79,7 +80,13 @@ impl TestApp {
     /// Makes a classify task with the default policies.
     pub async fn task(&self, name: &str) -> Task {
         self.engine
-            .create_task(self.project, name, TaskKind::Classify, TaskPolicy::default())
+            .create_task(
+                self.project,
+                name,
+                TaskKind::Classify,
+                TaskPolicy::default(),
+                None,
+            )
             .await
             .unwrap()
     }

@@ -38,7 +38,7 @@ pub(crate) async fn load(engine: &Engine, project: ProjectId) -> Result<Vec<Task
 
 async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError> {
     let (project, id) = (task.project(), task.task_id());
-    let curve = learning_curve(&engine.db, project, id).await?;
+    let curve = learning_curve(&engine.db, id).await?;
     let mut conn = engine.db.read().await?;
     let counters = progress::get(&mut conn, id).await?;
     let mut totals = Rollup::default();

@@ -14,8 +14,15 @@ use crate::{AppState, Problem, ProblemKind};
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportParams {
-    /// `jsonl` (the default) or `csv`.
-    format: Option<String>,
+    /// `jsonl` when absent.
+    format: Option<ExportFormat>,
+}
+
+#[derive(Debug, Clone, Copy, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ExportFormat {
+    Jsonl,
+    Csv,
 }
 
 /// Export a dataset as JSONL or CSV
@@ -29,12 +36,10 @@ pub(crate) async fn handle(
     Params(params): Params<ExportParams>,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Read)?;
-    let format: FileFormat = params
-        .format
-        .as_deref()
-        .unwrap_or("jsonl")
-        .parse()
-        .map_err(|problem: String| Problem::field("/query/format", problem))?;
+    let format = match params.format {
+        None | Some(ExportFormat::Jsonl) => FileFormat::Jsonl,
+        Some(ExportFormat::Csv) => FileFormat::Csv,
+    };
     let dataset = state.engine.get_dataset(caller.project, path_id(&id)?).await?;
     let rows = state.engine.load_rows(&dataset).await?;
     let mut file = Vec::new();

@@ -9,6 +9,7 @@ use super::DatasetBody;
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
@@ -24,10 +25,14 @@ pub(crate) struct FreezeRequest {
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<FreezeRequest>,
 ) -> Result<(StatusCode, Json<DatasetBody>), Problem> {
     caller.require(Scope::Operate)?;
     let task = state.engine.get_task(caller.project, &request.task).await?;
-    let dataset = state.engine.freeze(&task).await?;
+    let dataset = state
+        .engine
+        .freeze(&task, key.id(caller.project, "dataset"))
+        .await?;
     Ok((StatusCode::CREATED, Json(dataset.into())))
 }

@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hone_domain::Scope;
+use hone_domain::{Scope, require_text};
 use hone_engine::DeployRequest;
 
 use super::DeploymentBody;
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
@@ -31,14 +32,22 @@ pub(crate) struct CreateDeploymentRequest {
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<CreateDeploymentRequest>,
 ) -> Result<(StatusCode, Json<DeploymentBody>), Problem> {
     caller.require(Scope::Operate)?;
     let reason = request.reason.as_deref().unwrap_or("asked for by hand");
+    require_text("/reason", reason)?;
     let wanted = DeployRequest::Version(request.version);
     let deployment = state
         .engine
-        .deploy(caller.project, &request.task, &wanted, reason)
+        .deploy(
+            caller.project,
+            &request.task,
+            &wanted,
+            reason,
+            key.id(caller.project, "deployment"),
+        )
         .await?;
     Ok((StatusCode::CREATED, Json(deployment.into())))
 }

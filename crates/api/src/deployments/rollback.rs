@@ -11,6 +11,7 @@ use super::DeploymentBody;
 use crate::auth::Caller;
 use crate::page::path_id;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem, ProblemKind};
 
 /// Go back to the version that served before this deployment
@@ -21,6 +22,7 @@ pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
     Path(id): Path<String>,
+    key: IdempotencyKey,
 ) -> Result<(StatusCode, Json<DeploymentBody>), Problem> {
     caller.require(Scope::Operate)?;
     let id: DeploymentId = path_id(&id)?;
@@ -38,7 +40,13 @@ pub(crate) async fn handle(
     let reason = format!("rollback of deployment {id}");
     let deployment = state
         .engine
-        .deploy(caller.project, &task.name, &wanted, &reason)
+        .deploy(
+            caller.project,
+            &task.name,
+            &wanted,
+            &reason,
+            key.id(caller.project, "deployment"),
+        )
         .await?;
     Ok((StatusCode::CREATED, Json(deployment.into())))
 }

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hone_domain::{ExampleOrigin, Scope, Split};
-use hone_engine::{ExampleImport, ImportOutcome};
+use hone_domain::{ExampleOrigin, NewExample, Scope};
+use hone_engine::Placed;
 
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 const MAX_EXAMPLES: usize = 1_000;
@@ -20,23 +21,6 @@ pub(crate) struct CreateExamplesRequest {
     task: String,
     /// Up to 1,000 examples; all are stored, or none.
     examples: Vec<NewExample>,
-}
-
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewExample {
-    /// What is asked.
-    input: String,
-    /// The right label, for a `classify` task.
-    label: Option<String>,
-    /// The right answer, for a `generate` task.
-    target: Option<String>,
-    /// How much it counts; 1 when absent.
-    weight: Option<f64>,
-    /// The conversation it belongs to; never divided between the parts of a dataset.
-    conversation: Option<String>,
-    /// The part of datasets it must belong to.
-    split: Option<Split>,
 }
 
 /// What became of an example.
@@ -56,6 +40,7 @@ pub(crate) struct CreatedExample {
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<CreateExamplesRequest>,
 ) -> Result<(StatusCode, Json<Vec<CreatedExample>>), Problem> {
     caller.require(Scope::Operate)?;
@@ -67,38 +52,24 @@ pub(crate) async fn handle(
         ));
     }
     let task = state.engine.get_task(caller.project, &request.task).await?;
-    let imports = request.examples.into_iter().map(|new| {
-        let NewExample {
-            input,
-            label,
-            target,
-            weight,
-            conversation,
-            split,
-        } = new;
-        ExampleImport {
-            input,
-            label,
-            target,
-            weight,
-            conversation,
-            split,
-        }
-    });
-    let outcomes = state
+    let mut examples = request.examples;
+    for (index, example) in examples.iter_mut().enumerate() {
+        example.id = example.id.or(key.id_at(caller.project, "example", index));
+    }
+    let placed = state
         .engine
-        .import_examples(&task, imports.collect(), ExampleOrigin::Imported)
+        .import_examples(&task, examples, ExampleOrigin::Imported)
         .await?;
     if state.engine.train_if_due(&task).await?.is_some() {
         state.worker.wake();
     }
-    let created = outcomes.into_iter().map(|outcome| match outcome {
-        ImportOutcome::Approved(id) => CreatedExample {
+    let created = placed.into_iter().map(|placed| match placed {
+        Placed::Approved(id) => CreatedExample {
             id,
             status: "approved",
             reason: None,
         },
-        ImportOutcome::Rejected(id, reason) => CreatedExample {
+        Placed::Rejected(id, reason) => CreatedExample {
             id,
             status: "rejected",
             reason: Some(reason),

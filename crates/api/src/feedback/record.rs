@@ -7,8 +7,9 @@ use hone_engine::RecordBatch;
 
 use crate::auth::Caller;
 use crate::body::read_bytes;
-use crate::interactions::record::{RecordedBody, answer, derived_id, idempotency_key};
+use crate::interactions::record::{RecordedBody, answer};
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 /// Record feedback; it may come before its interaction
@@ -25,11 +26,9 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.require(Scope::Record)?;
-    let key = idempotency_key(&request)?;
+    let key = IdempotencyKey::of(request.headers())?;
     let mut new: NewFeedback = parse_json(&read_bytes(request, &state).await?)?;
-    if let (None, Some(key)) = (new.id, key) {
-        new.id = Some(derived_id(&caller, "feedback", &key));
-    }
+    new.id = new.id.or(key.id(caller.project, "feedback"));
     let mut batch = RecordBatch::default();
     state
         .engine

@@ -10,10 +10,13 @@ use hone_engine::{RecordBatch, RecordOutcome, Recorded};
 use crate::auth::Caller;
 use crate::body::read_bytes;
 use crate::problem::{FieldProblem, ProblemBody};
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem, ProblemKind};
 
 /// Records of a stream that are written together.
 const BATCH_RECORDS: usize = 500;
+/// A batch is written when it takes up so much room in the queue.
+const BATCH_BYTES: usize = 4 << 20;
 /// The longest line of a stream.
 const MAX_LINE_BYTES: usize = 2 << 20;
 /// Refused lines that are named in the answer; the rest are counted.
@@ -42,6 +45,9 @@ pub(crate) struct StreamBody {
     refused: usize,
     /// The first refused lines; everything else of the stream is stored.
     errors: Vec<LineProblem>,
+    /// Whether a batch has been written.
+    #[serde(skip)]
+    has_written: bool,
 }
 
 /// A refused line.
@@ -64,7 +70,7 @@ pub(crate) struct LineProblem {
     )),
     responses(
         (status = 201, description = "recorded", body = RecordedBody),
-        (status = 200, description = "a duplicate, or the report of a stream", body = StreamBody),
+        (status = 200, description = "the report of a stream; a duplicate of a single one answers like 201", body = StreamBody),
         (status = 409, description = "the id is taken by another interaction", body = ProblemBody),
         (status = 422, description = "a field cannot be taken", body = ProblemBody),
         (status = 429, description = "the write queue is full", body = ProblemBody),
@@ -93,11 +99,9 @@ pub(crate) async fn record_one(
     request: Request,
     is_reference: bool,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&request)?;
+    let key = IdempotencyKey::of(request.headers())?;
     let mut new: NewInteraction = parse_json(&read_bytes(request, state).await?)?;
-    if let (None, Some(key)) = (new.id, key) {
-        new.id = Some(derived_id(caller, "interaction", &key));
-    }
+    new.id = new.id.or(key.id(caller.project, "interaction"));
     let mut batch = RecordBatch::default();
     add(caller, state, &mut batch, new, is_reference).await?;
     let recorded = state.engine.recorder().write(batch).await?;
@@ -152,64 +156,34 @@ fn id_is_taken(id: uuid::Uuid) -> Problem {
     Problem::new(ProblemKind::Conflict, detail).at("/id")
 }
 
-/// The `Idempotency-Key` of a request.
-pub(crate) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
-    let Some(header) = request.headers().get("idempotency-key") else {
-        return Ok(None);
-    };
-    match header.to_str() {
-        Ok(key) if (1..=200).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Problem::field(
-            "/headers/idempotency-key",
-            "give 1 to 200 visible ASCII characters",
-        )),
-    }
-}
-
-/// The id of the record that a caller names by an idempotency key.
-pub(crate) fn derived_id<T: From<uuid::Uuid>>(caller: &Caller, noun: &str, key: &str) -> T {
-    let name = format!("{noun}:{key}");
-    T::from(hone_domain::ConversationId::derive(caller.project, &name).0)
-}
-
 async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> Result<Response, Problem> {
+    let key = IdempotencyKey::of(request.headers())?;
     let mut stream = request.into_body().into_data_stream();
     let mut lines = Lines::default();
     let mut report = StreamBody::default();
     let mut batch = NumberedBatch::default();
-    let mut is_first = true;
     loop {
         let chunk = stream.next().await;
         let at_end = chunk.is_none();
         if let Some(chunk) = chunk {
             let chunk = chunk.map_err(|error| {
-                let detail = format!(
-                    "the stream broke off ({error}); {} lines before are stored",
-                    report.recorded
-                );
+                let detail = format!("the stream broke off ({error}); {}", report.stored_before());
                 Problem::new(ProblemKind::Unreadable, detail)
             })?;
             lines.push(&chunk);
         }
-        while let Some(line) = lines.next_line(at_end) {
-            let (number, parsed) = line;
-            let added = match parsed {
-                Ok(line) => match parse_json::<NewInteraction>(&line) {
-                    Ok(new) => add(caller, state, &mut batch.records, new, false).await,
-                    Err(error) => Err(error.into()),
-                },
-                Err(error) => Err(error.into()),
-            };
-            match added {
-                Ok(()) => batch.lines.push(number),
+        while let Some((number, line)) = lines.next_line(at_end) {
+            match add_line(caller, state, &key, &mut batch, number, line).await {
+                Ok(()) => {}
+                Err(fault) if fault.is_fault() => return Err(report.broken_off_by(fault)),
                 Err(problem) => report.refuse(number, &problem),
             }
-            if batch.lines.len() >= BATCH_RECORDS {
-                write(state, &mut batch, &mut report, &mut is_first).await?;
+            if batch.is_full() {
+                write(state, &mut batch, &mut report).await?;
             }
         }
         if at_end {
-            write(state, &mut batch, &mut report, &mut is_first).await?;
+            write(state, &mut batch, &mut report).await?;
             let all_refused = report.refused > 0 && report.recorded + report.duplicates == 0;
             let status = if all_refused {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -221,6 +195,22 @@ async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> R
     }
 }
 
+/// Checks one line and adds it to the batch.
+async fn add_line(
+    caller: &Caller,
+    state: &AppState,
+    key: &IdempotencyKey,
+    batch: &mut NumberedBatch,
+    number: usize,
+    line: Result<Vec<u8>, InvalidInput>,
+) -> Result<(), Problem> {
+    let mut new: NewInteraction = parse_json(&line?)?;
+    new.id = new.id.or(key.id_at(caller.project, "interaction", number));
+    add(caller, state, &mut batch.records, new, false).await?;
+    batch.lines.push(number);
+    Ok(())
+}
+
 /// Records with the lines they came from.
 #[derive(Default)]
 struct NumberedBatch {
@@ -228,24 +218,26 @@ struct NumberedBatch {
     lines: Vec<usize>,
 }
 
+impl NumberedBatch {
+    fn is_full(&self) -> bool {
+        self.records.len() >= BATCH_RECORDS || self.records.size_bytes() >= BATCH_BYTES
+    }
+}
+
 /// Writes a batch. The first is refused when the queue is full, so that nothing of the stream is stored; later ones wait.
-async fn write(
-    state: &AppState,
-    batch: &mut NumberedBatch,
-    report: &mut StreamBody,
-    is_first: &mut bool,
-) -> Result<(), Problem> {
+async fn write(state: &AppState, batch: &mut NumberedBatch, report: &mut StreamBody) -> Result<(), Problem> {
     let NumberedBatch { records, lines } = std::mem::take(batch);
     if records.is_empty() {
         return Ok(());
     }
     let recorder = state.engine.recorder();
-    let recorded = if *is_first {
-        recorder.write(records).await?
+    let written = if report.has_written {
+        recorder.write_when_room(records).await
     } else {
-        recorder.write_when_room(records).await?
+        recorder.write(records).await
     };
-    *is_first = false;
+    let recorded = written.map_err(|error| report.broken_off_by(error.into()))?;
+    report.has_written = true;
     for (record, line) in recorded.into_iter().zip(lines) {
         match record.outcome {
             RecordOutcome::Recorded => report.recorded += 1,
@@ -257,6 +249,23 @@ async fn write(
 }
 
 impl StreamBody {
+    /// What a client whose stream ends early must know to go on.
+    fn stored_before(&self) -> String {
+        let stored = self.recorded + self.duplicates;
+        format!(
+            "{stored} lines before are stored; send the rest, or all of them with the same ids or Idempotency-Key"
+        )
+    }
+
+    /// A fault after which the rest of the stream is not read.
+    fn broken_off_by(&self, fault: Problem) -> Problem {
+        if !self.has_written {
+            return fault;
+        }
+        let detail = format!("the stream was broken off; {}", self.stored_before());
+        fault.saying(detail)
+    }
+
     fn refuse(&mut self, line: usize, problem: &Problem) {
         self.refused += 1;
         if self.errors.len() >= MAX_REFUSED {
@@ -313,13 +322,13 @@ impl Lines {
     }
 
     fn unfinished_line(&mut self, at_end: bool) -> Option<(usize, Result<Vec<u8>, InvalidInput>)> {
-        let rest = self.buffer[self.consumed..].trim_ascii().to_vec();
         if at_end {
+            let rest = self.buffer[self.consumed..].trim_ascii().to_vec();
             self.consumed = self.buffer.len();
             self.number += 1;
             return (!rest.is_empty() && !self.is_skipping).then_some((self.number, Ok(rest)));
         }
-        if rest.len() <= MAX_LINE_BYTES {
+        if self.buffer.len() - self.consumed <= MAX_LINE_BYTES {
             return None;
         }
         self.consumed = self.buffer.len();

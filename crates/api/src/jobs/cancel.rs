@@ -3,13 +3,12 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use hone_domain::{JobId, Scope};
-use hone_storage::jobs;
 
-use super::{JobBody, get_job};
+use super::JobBody;
 use crate::auth::Caller;
 use crate::page::path_id;
 use crate::problem::ProblemBody;
-use crate::{AppState, Problem, ProblemKind};
+use crate::{AppState, Problem};
 
 /// Stop a job that waits, or ask one that runs to stop
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", security(("key" = [])),
@@ -22,15 +21,6 @@ pub(crate) async fn handle(
 ) -> Result<Json<JobBody>, Problem> {
     caller.require(Scope::Operate)?;
     let id: JobId = path_id(&id)?;
-    let mut conn = state.engine.db.begin().await?;
-    get_job(&mut conn, caller.project, id).await?;
-    if !jobs::cancel(&mut conn, caller.project, id, state.engine.ids.now_us()).await? {
-        return Err(Problem::new(
-            ProblemKind::Conflict,
-            format!("job {id} has ended; there is nothing to stop"),
-        ));
-    }
-    let job = get_job(&mut conn, caller.project, id).await?;
-    conn.commit().await?;
+    let job = state.engine.cancel_job(caller.project, id).await?;
     Ok(Json(job.into()))
 }

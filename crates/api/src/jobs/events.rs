@@ -57,7 +57,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// The next event; `None` after the last one, or when the database is out of reach.
+    /// The next event; `None` after the last one, when the server stops or the database is out of reach.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if self.has_ended {
@@ -85,7 +85,10 @@ impl Watch {
                 self.last_progress = Some(progress);
                 return Some(Event::default().event("progress").data(body.to_string()));
             }
-            tokio::time::sleep(POLL).await;
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = self.state.stop.cancelled() => return None,
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use hone_domain::Scope;
+use hone_jobs::JobState;
 use hone_storage::jobs;
 use uuid::Uuid;
 
@@ -32,6 +33,15 @@ pub(crate) async fn handle(
 ) -> Result<Json<Page<JobBody>>, Problem> {
     caller.require(Scope::Read)?;
     let limit = checked_limit(params.limit)?;
+    if let Some(name) = &params.state
+        && JobState::find(name).is_none()
+    {
+        let states = JobState::ALL.map(JobState::as_str).join(", ");
+        return Err(Problem::field(
+            "/query/state",
+            format!("\"{name}\" is no state; give one of {states}"),
+        ));
+    }
     let mut conn = state.engine.db.read().await?;
     let rows = jobs::list(
         &mut conn,

@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod events;
 pub(crate) mod list;
+pub(crate) mod retry;
 pub(crate) mod show;
 
 use hone_domain::{JobId, ProjectId, format_rfc3339};

@@ -9,6 +9,7 @@ use super::TaskBody;
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
@@ -29,13 +30,20 @@ pub(crate) struct CreateTaskRequest {
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<CreateTaskRequest>,
 ) -> Result<(StatusCode, Json<TaskBody>), Problem> {
     caller.require(Scope::Admin)?;
     let CreateTaskRequest { name, kind, policy } = request;
     let task = state
         .engine
-        .create_task(caller.project, &name, kind, policy)
+        .create_task(
+            caller.project,
+            &name,
+            kind,
+            policy,
+            key.id(caller.project, "task"),
+        )
         .await?;
     Ok((StatusCode::CREATED, Json(task.into())))
 }

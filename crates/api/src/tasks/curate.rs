@@ -26,7 +26,7 @@ pub(crate) async fn handle(
     Ok((
         StatusCode::ACCEPTED,
         Json(StartedBody {
-            job_id: Some(job.0),
+            job_id: job.0,
             run_id: None,
         }),
     ))

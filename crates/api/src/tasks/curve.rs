@@ -38,7 +38,7 @@ pub(crate) async fn handle(
 ) -> Result<Json<Vec<CurvePointBody>>, Problem> {
     caller.require(Scope::Read)?;
     let task = state.engine.get_task(caller.project, &name).await?;
-    let points = learning_curve(&state.engine.db, caller.project, task.task_id()).await?;
+    let points = learning_curve(&state.engine.db, task.task_id()).await?;
     let bodies = points.into_iter().map(|point| CurvePointBody {
         at: format_rfc3339(point.at_us),
         model_version_id: point.model_version_id,

@@ -1,17 +1,20 @@
 //! `POST /v1/tasks/{task}/evaluate`: measures a version on the held-out part of a dataset.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use hone_domain::{DatasetId, Scope};
 use uuid::Uuid;
 
+use super::StartedBody;
 use crate::auth::Caller;
-use crate::body::JsonBody;
+use crate::body::optional_json;
 use crate::problem::ProblemBody;
 use crate::{AppState, Problem};
 
-#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+/// All fields may be left out, and so may the body.
+#[derive(Debug, Default, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct EvaluateRequest {
     /// The version, such as `1.2.0`; the one that serves when absent.
     version: Option<String>,
@@ -19,39 +22,27 @@ pub(crate) struct EvaluateRequest {
     dataset_id: Option<Uuid>,
 }
 
-/// An evaluation of one version.
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
-pub(crate) struct EvaluationBody {
-    /// The version measured.
-    version: String,
-    /// The dataset it was measured on.
-    dataset_id: Uuid,
-    /// Accuracy, macro averages, calibration, per-label metrics, confusion matrix and missed rows.
-    #[schema(value_type = Object)]
-    metrics: serde_json::Value,
-}
-
-/// Measure a version on the held-out part of a dataset
+/// Measure a version on the held-out part of a dataset; the job's result holds the evaluation
 #[utoipa::path(post, path = "/v1/tasks/{task}/evaluate", tag = "loop", security(("key" = [])),
-    params(("task" = String, Path, description = "name of the task")), request_body = EvaluateRequest,
-    responses((status = 200, body = EvaluationBody), (status = 404, body = ProblemBody)))]
+    params(("task" = String, Path, description = "name of the task")), request_body = Option<EvaluateRequest>,
+    responses((status = 202, body = StartedBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
     Path(name): Path<String>,
-    JsonBody(request): JsonBody<EvaluateRequest>,
-) -> Result<Json<EvaluationBody>, Problem> {
+    request: Request,
+) -> Result<(StatusCode, Json<StartedBody>), Problem> {
     caller.require(Scope::Operate)?;
+    let EvaluateRequest { version, dataset_id } = optional_json(request, &state).await?;
     let task = state.engine.get_task(caller.project, &name).await?;
-    let dataset = request.dataset_id.map(DatasetId);
-    let (version, dataset, evaluation) = state
+    let job = state
         .engine
-        .evaluate_by_hand(&task, request.version.as_deref(), dataset)
+        .start_evaluation(&task, version.as_deref(), dataset_id.map(DatasetId))
         .await?;
-    let metrics = serde_json::to_value(&evaluation).unwrap_or_default();
-    Ok(Json(EvaluationBody {
-        version: version.version,
-        dataset_id: dataset.id,
-        metrics,
-    }))
+    state.worker.wake();
+    let started = StartedBody {
+        job_id: job.0,
+        run_id: None,
+    };
+    Ok((StatusCode::ACCEPTED, Json(started)))
 }

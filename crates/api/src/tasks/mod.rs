@@ -41,8 +41,7 @@ impl From<Task> for TaskBody {
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct StartedBody {
     /// The job; watch `/v1/jobs/{id}` or `/v1/jobs/{id}/events`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_id: Option<Uuid>,
+    job_id: Uuid,
     /// The training run; watch `/v1/runs/{id}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<Uuid>,

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use hone_domain::{Scope, parse_json};
+use hone_domain::Scope;
 
 use super::StartedBody;
 use crate::auth::Caller;
-use crate::body::read_bytes;
+use crate::body::optional_json;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 /// All fields may be left out, and so may the body.
@@ -31,19 +32,19 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Result<(StatusCode, Json<StartedBody>), Problem> {
     caller.require(Scope::Operate)?;
-    let body = read_bytes(request, &state).await?;
-    let request = if body.is_empty() {
-        TrainRequest::default()
-    } else {
-        parse_json(&body)?
-    };
+    let key = IdempotencyKey::of(request.headers())?;
+    let request: TrainRequest = optional_json(request, &state).await?;
     let task = state.engine.get_task(caller.project, &name).await?;
-    let run = state.engine.start_training(&task, request.settings).await?;
+    let run = state
+        .engine
+        .start_training(&task, request.settings, key.id(caller.project, "run"))
+        .await?;
     state.worker.wake();
     Ok((
         StatusCode::ACCEPTED,
         Json(StartedBody {
-            job_id: None,
+            // The job that trains has the id of its run.
+            job_id: run.0,
             run_id: Some(run.0),
         }),
     ))

@@ -14,7 +14,7 @@ use crate::output::Output;
 type Check = (&'static str, Result<String, String>);
 
 pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
-    let database = config.database_url();
+    let database = config.shown_database();
     let mut checks: Vec<Check> = vec![("configuration", Ok(format!("data in {}", config.data.display())))];
     match App::open(config).await {
         Err(error) => checks.push(("database", Err(format!("{error:#}")))),
@@ -23,7 +23,9 @@ pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCo
                 "database",
                 Ok(format!("{} opened, schema up to date", app.engine.db.kind())),
             ));
-            checks.extend(check_app(&app).await?);
+            if let Err(error) = check_app(&app, &mut checks).await {
+                checks.push(("database", Err(format!("{error:#}"))));
+            }
             app.close().await;
         }
     }
@@ -47,8 +49,7 @@ pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCo
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-async fn check_app(app: &App) -> anyhow::Result<Vec<Check>> {
-    let mut checks = Vec::new();
+async fn check_app(app: &App, checks: &mut Vec<Check>) -> anyhow::Result<()> {
     let probe = app.engine.artifacts.put("hone doctor").await;
     checks.push((
         "artifacts",
@@ -57,10 +58,11 @@ async fn check_app(app: &App) -> anyhow::Result<Vec<Check>> {
             .map_err(|error| error.to_string()),
     ));
     let mut conn = app.engine.db.read().await?;
+    let now_us = app.engine.ids.now_us();
     let count = keys::list(&mut conn, app.project)
         .await?
         .iter()
-        .filter(|key| key.revoked_at_us.is_none())
+        .filter(|key| key.revoked_at_us.is_none() && key.expires_at_us.is_none_or(|until| until > now_us))
         .count();
     let hint = "no API key; make one with `hone key create`".to_owned();
     checks.push((
@@ -93,5 +95,5 @@ async fn check_app(app: &App) -> anyhow::Result<Vec<Check>> {
             .map_err(|error| error.to_string());
         checks.push(("live model", outcome));
     }
-    Ok(checks)
+    Ok(())
 }

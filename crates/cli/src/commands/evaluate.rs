@@ -25,11 +25,16 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
             .await?;
         (version, evaluation, texts)
     } else {
-        let (version, _, evaluation) = app
+        let (version, dataset, evaluation) = app
             .engine
             .evaluate_by_hand(&task, args.version.as_deref(), None)
             .await?;
-        (version, evaluation, Vec::new())
+        let held_out = app.engine.load_held_out(&dataset).await?;
+        (
+            version,
+            evaluation,
+            held_out.into_iter().map(|row| row.input).collect(),
+        )
     };
     let mut value = serde_json::to_value(&evaluation)?;
     value["version"] = serde_json::json!(version.version);
@@ -40,11 +45,7 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
 }
 
 fn read_labelled(file: &std::path::Path) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let name = file
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or("jsonl");
-    let format: FileFormat = name.parse().map_err(|problem: String| anyhow::anyhow!(problem))?;
+    let format = FileFormat::of_file(file)?;
     let reader = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     let (mut texts, mut labels) = (Vec::new(), Vec::new());
     read_examples(BufReader::new(reader), format, |number, line| {
@@ -89,7 +90,7 @@ fn print(evaluation: &Evaluation, version: &str, texts: &[String], with_labels: 
             cells.collect(),
         );
     }
-    if !texts.is_empty() && !evaluation.misclassified.is_empty() {
+    if !evaluation.misclassified.is_empty() {
         output.raw("mistakes the model was surest of");
         let cells = evaluation
             .misclassified

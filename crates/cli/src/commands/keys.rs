@@ -13,7 +13,7 @@ use crate::output::Output;
 
 /// Makes a first key; database and project were made when the app was opened.
 pub(super) async fn init(app: &App, output: Output) -> anyhow::Result<ExitCode> {
-    output.say(format!("database  {}", app.config.database_url()));
+    output.say(format!("database  {}", app.config.shown_database()));
     output.say(format!("project   {}", app.config.project));
     if keys::list(&mut app.engine.db.read().await?, app.project)
         .await?
@@ -25,7 +25,9 @@ pub(super) async fn init(app: &App, output: Output) -> anyhow::Result<ExitCode> 
             .await?;
         print_new(&new, output);
     } else {
-        output.say("keys      there are some already; `hone key create` makes another");
+        output.result(&json!({ "key": null }), || {
+            output.raw("keys      there are some already; `hone key create` makes another");
+        });
     }
     output.say("next      hone task create intent, then hone serve");
     Ok(ExitCode::SUCCESS)
@@ -50,7 +52,9 @@ pub(super) async fn run(app: &App, command: KeyCommand, output: Output) -> anyho
         KeyCommand::List => list(app, output).await?,
         KeyCommand::Revoke { id } => {
             app.engine.revoke_key(app.project, id).await?;
-            output.say(format!("key {id} works no longer"));
+            output.result(&json!({ "id": id, "state": "revoked" }), || {
+                output.raw(&format!("key {id} works no longer"));
+            });
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
             output.raw(&Config::template());
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Demo(demo_args) => return demo::run(demo_args, output).await,
+        Command::Demo(demo_args) => return demo::run(demo_args, Config::read(&args)?, output).await,
         _ => {}
     }
     let mut config = Config::read(&args)?;
@@ -43,7 +43,8 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
     start_log(&config)?;
     match args.command {
         Command::Config(_) => {
-            let shown = serde_json::to_value(&config)?;
+            let mut shown = serde_json::to_value(&config)?;
+            shown["database"] = serde_json::json!(config.shown_database());
             output.raw(&serde_json::to_string_pretty(&shown)?);
             return Ok(ExitCode::SUCCESS);
         }

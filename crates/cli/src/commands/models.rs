@@ -83,7 +83,10 @@ async fn make_serve(
     reason: &str,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let deployment = app.engine.deploy(app.project, task, request, reason).await?;
+    let deployment = app
+        .engine
+        .deploy(app.project, task, request, reason, None)
+        .await?;
     let version = versions::get(
         &mut app.engine.db.read().await?,
         deployment.model_version_id.into(),

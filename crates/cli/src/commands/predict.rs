@@ -35,7 +35,7 @@ fn print(text: &str, answer: &Answer, version: &str, output: Output) {
             .collect();
         let value = json!({
             "text": text, "label": answer.label, "probability": answer.probability, "alternatives": alternatives,
-            "model_version": version,
+            "abstained": answer.label.is_none(), "model_version": version,
         });
         return output.raw(&value.to_string());
     }

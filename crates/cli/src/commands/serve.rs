@@ -21,11 +21,10 @@ pub(super) async fn serve(app: &App, args: &ServeArgs, output: Output) -> anyhow
         .await
         .with_context(|| format!("cannot listen on {listen}; {hint}"))?;
     let running = server::start(app, listener, !args.no_worker).await?;
-    output.raw(&format!(
-        "serving on http://{} with {}",
-        running.address,
-        app.engine.db.kind()
-    ));
+    let (url, kind) = (format!("http://{}", running.address), app.engine.db.kind());
+    output.result(&serde_json::json!({ "serving": url, "database": kind }), || {
+        output.raw(&format!("serving on {url} with {kind}"));
+    });
     if keys::list(&mut app.engine.db.read().await?, app.project)
         .await?
         .is_empty()
@@ -34,7 +33,10 @@ pub(super) async fn serve(app: &App, args: &ServeArgs, output: Output) -> anyhow
     }
     server::stop_signal().await?;
     tracing::info!("stopping");
-    running.stop().await;
+    tokio::select! {
+        () = running.stop() => {}
+        again = server::stop_signal() => again?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -42,7 +44,13 @@ pub(super) async fn serve(app: &App, args: &ServeArgs, output: Output) -> anyhow
 pub(super) async fn worker(app: &App, output: Output) -> anyhow::Result<ExitCode> {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     server::run_jobs(app, &app.engine.worker(), &stop, &tasks);
-    output.raw(&format!("running jobs with {}", app.engine.db.kind()));
+    let kind = app.engine.db.kind();
+    output.result(
+        &serde_json::json!({ "running": "jobs", "database": kind }),
+        || {
+            output.raw(&format!("running jobs with {kind}"));
+        },
+    );
     server::stop_signal().await?;
     stop.cancel();
     tasks.close();

@@ -20,7 +20,10 @@ pub(super) async fn run(app: &App, command: TaskCommand, output: Output) -> anyh
                 KindArg::Generate => TaskKind::Generate,
             };
             let policy: TaskPolicy = parse_json(policy.as_bytes()).map_err(EngineError::from)?;
-            let task = app.engine.create_task(app.project, &name, kind, policy).await?;
+            let task = app
+                .engine
+                .create_task(app.project, &name, kind, policy, None)
+                .await?;
             output.result(&value_of(&task), || {
                 output.raw(&format!("task {name} made ({})", task.kind));
             });

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hone_domain::{RunId, RunStatus, parse_json};
+use hone_domain::{JobId, RunId, RunStatus, parse_json};
 use hone_engine::{Decision, EngineError};
 use hone_storage::runs::{self, Run};
 use hone_storage::{jobs, versions};
@@ -20,7 +20,13 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub(super) async fn curate(app: &App, task: &str, output: Output) -> anyhow::Result<ExitCode> {
     let task = app.engine.get_task(app.project, task).await?;
-    let report = app.engine.curate(task.task_id(), &|_| {}).await?;
+    let bar = output.bar(0, "curating");
+    let told = |count| {
+        bar.set_position(count as u64);
+        Ok(())
+    };
+    let report = app.engine.curate(task.task_id(), &told).await?;
+    bar.finish_and_clear();
     output.result(&serde_json::to_value(report)?, || {
         output.raw(&format!(
             "{} interactions looked at: {} examples taken, {} rejected, {} undecided",
@@ -37,7 +43,7 @@ pub(super) async fn train(app: &App, args: &TrainArgs, output: Output) -> anyhow
         .as_ref()
         .map(|text| parse_json(text.as_bytes()).map_err(EngineError::from))
         .transpose()?;
-    let id = app.engine.start_training(&task, settings).await?;
+    let id = app.engine.start_training(&task, settings, None).await?;
     let run = wait_for_run(app, id, output).await?;
     match run.status {
         RunStatus::Completed => report(app, &run, output).await,
@@ -62,10 +68,8 @@ async fn wait_for_run(app: &App, id: RunId, output: Output) -> anyhow::Result<Ru
             if run.status.is_final() {
                 return Ok::<Run, anyhow::Error>(run);
             }
-            if let Some(job) = jobs::list(&mut conn, app.project, Some("running"), None, 1)
-                .await?
-                .first()
-            {
+            // The job that trains has the id of its run.
+            if let Some(job) = jobs::find(&mut conn, JobId(id.0)).await? {
                 bar.set_position((job.progress * 100.0) as u64);
             }
             drop(conn);

@@ -6,15 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hone_domain::{ExampleOrigin, Split, TaskKind, TaskPolicy};
-use hone_engine::{
-    EngineError, ExampleImport, FileFormat, ImportOutcome, ImportReport, RefusedLine, read_examples,
-    write_dataset,
-};
+use hone_domain::{ExampleOrigin, NewExample, Split, TaskKind, TaskPolicy};
+use hone_engine::{EngineError, FileFormat, ImportReport, Placed, RefusedLine, read_examples, write_dataset};
 use hone_storage::tasks::Task;
 
 use crate::app::App;
-use crate::args::{ExportArgs, ImportArgs, SplitArg};
+use crate::args::{ExportArgs, FormatArg, ImportArgs, SplitArg};
 use crate::failure::INPUT_REFUSED;
 use crate::output::Output;
 
@@ -24,7 +21,7 @@ const BATCH: usize = 1_000;
 const SHOWN_REFUSED: usize = 10;
 
 pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
-    let format = format_of(args.format.as_deref(), &args.file)?;
+    let format = format_of(args.format, &args.file)?;
     let task = ensure_task(app, &args.task, args.dry_run).await?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = output.bar(size, "importing");
@@ -55,7 +52,7 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     })
 }
 
-type NumberedLine = (usize, Result<ExampleImport, String>);
+type NumberedLine = (usize, Result<NewExample, String>);
 
 /// The task, made when it is missing; nothing is made in a dry run.
 async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<Option<Task>> {
@@ -64,7 +61,7 @@ async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<Opt
         Err(EngineError::NotFound { .. }) if dry_run => Ok(None),
         Err(EngineError::NotFound { .. }) => Ok(Some(
             app.engine
-                .create_task(app.project, name, TaskKind::Classify, TaskPolicy::default())
+                .create_task(app.project, name, TaskKind::Classify, TaskPolicy::default(), None)
                 .await?,
         )),
         Err(error) => Err(error.into()),
@@ -87,7 +84,7 @@ fn read_batches(
 ) -> Result<(), EngineError> {
     let mut batch = Vec::with_capacity(BATCH);
     read_examples(BufReader::with_capacity(1 << 20, file), format, |number, line| {
-        let line = line.map(|example| ExampleImport {
+        let line = line.map(|example| NewExample {
             split: split.or(example.split),
             ..example
         });
@@ -109,16 +106,15 @@ async fn store(
     batch: Vec<NumberedLine>,
     report: &mut ImportReport,
 ) -> anyhow::Result<()> {
+    let kind = task.map_or(TaskKind::Classify, |task| task.kind);
     let mut imports = Vec::with_capacity(batch.len());
     for (line, read) in batch {
         report.lines += 1;
-        match read.and_then(|example| {
-            if example.label.is_some() || example.target.is_some() {
-                Ok(example)
-            } else {
-                Err("has neither label nor target; give what should be learned".to_owned())
-            }
-        }) {
+        let checked = read.and_then(|example| match example.validate(kind) {
+            Ok(()) => Ok(example),
+            Err(error) => Err(error.to_string()),
+        });
+        match checked {
             Ok(example) => imports.push(example),
             Err(problem) => report.refused.push(RefusedLine { line, problem }),
         }
@@ -133,8 +129,8 @@ async fn store(
         .await?
     {
         match outcome {
-            ImportOutcome::Approved(_) => report.approved += 1,
-            ImportOutcome::Rejected(..) => report.rejected += 1,
+            Placed::Approved(_) => report.approved += 1,
+            Placed::Rejected(..) => report.rejected += 1,
         }
     }
     Ok(())
@@ -164,9 +160,9 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
 }
 
 pub(super) async fn export(app: &App, args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let format = format_of(args.format.as_deref(), &args.file)?;
+    let format = format_of(args.format, &args.file)?;
     let task = app.engine.get_task(app.project, &args.task).await?;
-    let dataset = app.engine.freeze(&task).await?;
+    let dataset = app.engine.freeze(&task, None).await?;
     let rows = app.engine.load_rows(&dataset).await?;
     if args.file.as_os_str() == "-" {
         write_dataset(&rows, format, BufWriter::new(std::io::stdout().lock()))?;
@@ -187,13 +183,10 @@ pub(super) async fn export(app: &App, args: &ExportArgs) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn format_of(given: Option<&str>, file: &Path) -> anyhow::Result<FileFormat> {
-    let from_name = file
-        .extension()
-        .and_then(|extension| extension.to_str())
-        .unwrap_or("jsonl");
-    given
-        .unwrap_or(from_name)
-        .parse()
-        .map_err(|problem: String| anyhow::anyhow!("{problem} (--format)"))
+fn format_of(given: Option<FormatArg>, file: &Path) -> Result<FileFormat, EngineError> {
+    match given {
+        Some(FormatArg::Jsonl) => Ok(FileFormat::Jsonl),
+        Some(FormatArg::Csv) => Ok(FileFormat::Csv),
+        None => FileFormat::of_file(file),
+    }
 }

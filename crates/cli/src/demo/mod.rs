@@ -16,20 +16,26 @@ use hone_domain::{ScopeSet, TaskKind, TaskPolicy, TrainingPolicy};
 use tokio::net::TcpListener;
 
 use crate::app::{App, start_log};
-use crate::args::{Args, DemoArgs};
+use crate::args::DemoArgs;
 use crate::config::Config;
 use crate::output::Output;
 use crate::server;
 
+/// Asked once more at the end, for the reader to correct.
+const QUESTION: &str = "my parcel is late";
 /// Name of the task that the demo makes.
 pub(crate) const TASK: &str = "intent";
 
-pub(crate) async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: &DemoArgs, config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let folder = demo_folder()?;
     let data = folder.display().to_string();
-    let shell = <Args as clap::Parser>::try_parse_from(["hone", "--data", &data, "doctor"])?;
-    let mut config = Config::read(&shell)?;
-    config.database = None;
+    let mut config = config;
+    config.data = folder.clone();
+    let place = if config.database.take().is_some() {
+        format!("--data {data} --database {}", config.database_url())
+    } else {
+        format!("--data {data}")
+    };
     "error".clone_into(&mut config.log.level);
     start_log(&config)?;
     let app = App::open(config).await?;
@@ -45,7 +51,7 @@ pub(crate) async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitC
         .create_key(app.project, "demo", ScopeSet::all(), None)
         .await?;
     app.engine
-        .create_task(app.project, TASK, TaskKind::Classify, demo_policy())
+        .create_task(app.project, TASK, TaskKind::Classify, demo_policy(), None)
         .await?;
     let address = format!("http://{}", running.address);
     output.say(format!(
@@ -53,12 +59,19 @@ pub(crate) async fn run(args: &DemoArgs, output: Output) -> anyhow::Result<ExitC
     ));
     let client = client::Client::new(&address, &key.secret)?;
     let story = replay::run(&client, output).await?;
+    let asked = client.ask(QUESTION).await?;
     let summary = client.summary().await?;
     output.result(
         &serde_json::json!({ "replay": story, "versions": summary, "data": data }),
         || {
             chart::print(&story, &summary, output);
-            print_next(&address, &key.secret, &data, args.stay, output);
+            let next = Next {
+                address: &address,
+                key: &key.secret,
+                place: &place,
+                interaction_id: &asked.interaction_id,
+            };
+            next.print(args.stay, output);
         },
     );
     if args.stay {
@@ -89,27 +102,50 @@ fn demo_policy() -> TaskPolicy {
     }
 }
 
-fn print_next(address: &str, key: &str, data: &str, stays: bool, output: Output) {
-    let hone = std::env::current_exe().map_or_else(|_| "hone".to_owned(), |path| path.display().to_string());
-    output.raw("\nWhat to try next");
-    if !stays {
-        output.raw("  # the page, and the API for the calls below");
+/// What the commands printed at the end need.
+struct Next<'a> {
+    address: &'a str,
+    key: &'a str,
+    /// The options that name the demo's folder.
+    place: &'a str,
+    interaction_id: &'a str,
+}
+
+impl Next<'_> {
+    fn print(&self, stays: bool, output: Output) {
+        let Self {
+            address,
+            key,
+            place,
+            interaction_id,
+        } = self;
+        let hone =
+            std::env::current_exe().map_or_else(|_| "hone".to_owned(), |path| path.display().to_string());
+        let curl = |path: &str, body: serde_json::Value| {
+            output.raw(&format!(
+                "  curl -s {address}{path} -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
+            ));
+        };
+        output.raw("\nWhat to try next");
+        if !stays {
+            output.raw("  # the page, and the API for the calls below");
+            let listen = address.trim_start_matches("http://");
+            output.raw(&format!("  {hone} {place} serve --listen {listen} &"));
+        }
         output.raw(&format!(
-            "  {hone} --data {data} serve --listen {} &",
-            address.trim_start_matches("http://")
+            "  # ask the model, then tell it what would have been right for \"{QUESTION}\""
         ));
+        curl(
+            "/v1/classify",
+            serde_json::json!({ "task": TASK, "text": QUESTION }),
+        );
+        curl(
+            "/v1/feedback",
+            serde_json::json!({ "interaction_id": interaction_id, "kind": "correction", "label": "order_status" }),
+        );
+        output.raw("  # the registry, a training by hand, one step back");
+        output.raw(&format!("  {hone} {place} models {TASK}"));
+        output.raw(&format!("  {hone} {place} train {TASK}"));
+        output.raw(&format!("  {hone} {place} rollback {TASK}"));
     }
-    output.raw("  # ask the model, then tell it what was right");
-    output.raw(&format!(
-        "  curl -s {address}/v1/classify -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
-         -d '{{\"task\":\"{TASK}\",\"text\":\"my parcel is late\"}}'"
-    ));
-    output.raw(&format!(
-        "  curl -s {address}/v1/feedback -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \
-         -d '{{\"interaction_id\":\"<from above>\",\"kind\":\"correction\",\"label\":\"order_status\"}}'"
-    ));
-    output.raw("  # the registry, a training by hand, one step back");
-    output.raw(&format!("  {hone} --data {data} models {TASK}"));
-    output.raw(&format!("  {hone} --data {data} train {TASK}"));
-    output.raw(&format!("  {hone} --data {data} rollback {TASK}"));
 }

@@ -1,0 +1,98 @@
+//! Ready examples from files and calls: checked, then placed among those that are there by the rules of curation.
+
+use hone_domain::{ConversationId, ExampleId, ExampleOrigin, ExampleStatus, InvalidInput, NewExample};
+use hone_storage::progress::{self, Progress};
+use hone_storage::tasks::Task;
+use hone_storage::{Conn, examples, tasks};
+
+use crate::curate::{Draft, Placed};
+use crate::{Engine, EngineError};
+
+impl Engine {
+    /// Adds ready examples; all in one transaction, or none. One whose id is there already changes nothing and says what
+    /// became of it then.
+    pub async fn import_examples(
+        &self,
+        task: &Task,
+        imports: Vec<NewExample>,
+        origin: ExampleOrigin,
+    ) -> Result<Vec<Placed>, EngineError> {
+        for (index, import) in imports.iter().enumerate() {
+            import
+                .validate(task.kind)
+                .map_err(|error| at_index(error, index))?;
+        }
+        let mut conn = self.db.begin().await?;
+        tasks::lock(&mut conn, task.task_id()).await?;
+        let mut change = Progress::default();
+        let mut placed = Vec::with_capacity(imports.len());
+        for (index, import) in imports.into_iter().enumerate() {
+            if let Some(id) = import.id
+                && let Some(earlier) = find_earlier(&mut conn, task, id, index).await?
+            {
+                placed.push(earlier);
+                continue;
+            }
+            let draft = self.draft_of(task, import, origin);
+            placed.push(self.place(&mut conn, task, draft, None, &mut change).await?);
+        }
+        progress::add(&mut conn, task.task_id(), &change).await?;
+        conn.commit().await?;
+        Ok(placed)
+    }
+
+    fn draft_of(&self, task: &Task, import: NewExample, origin: ExampleOrigin) -> Draft {
+        let NewExample {
+            id,
+            input,
+            label,
+            target,
+            weight,
+            conversation,
+            split,
+        } = import;
+        Draft {
+            id,
+            interaction_id: None,
+            conversation_id: conversation.map(|name| ConversationId::derive(task.project(), &name).0),
+            input,
+            label,
+            target,
+            weight: weight.unwrap_or(1.0),
+            is_validated: false,
+            judged_at_us: self.ids.now_us(),
+            origin,
+            split,
+            reason: format!("{origin} example"),
+        }
+    }
+}
+
+/// What became of the example with this id when it was added.
+async fn find_earlier(
+    conn: &mut Conn,
+    task: &Task,
+    id: ExampleId,
+    index: usize,
+) -> Result<Option<Placed>, EngineError> {
+    let Some(earlier) = examples::find(conn, id).await? else {
+        return Ok(None);
+    };
+    if earlier.task_id != task.id {
+        let detail = format!("{id} is taken by an example of another task; give another id, or leave it out");
+        return Err(EngineError::field(format!("/examples/{index}/id"), detail));
+    }
+    Ok(Some(if earlier.status == ExampleStatus::Rejected {
+        Placed::Rejected(earlier.id, earlier.reason)
+    } else {
+        Placed::Approved(earlier.id)
+    }))
+}
+
+fn at_index(error: InvalidInput, index: usize) -> InvalidInput {
+    let prefixed = error.0.into_iter().map(|mut field| {
+        field.pointer = format!("/examples/{index}{}", field.pointer);
+        field
+    });
+    InvalidInput(prefixed.collect())
+}

@@ -1,0 +1,74 @@
+//! Loading registered models. What is damaged is refused by its hash; then the newest earlier version that is whole counts
+//! as the one that serves. Called by the router and by evaluation, so that both mean the same version.
+
+use hone_domain::{ModelVersionId, ProjectId, TaskId};
+use hone_learn::{TextClassifier, artifact};
+use hone_storage::deployments::{self, Serving};
+use hone_storage::versions::{self, ModelVersion};
+use hone_storage::{Conn, StorageError};
+use uuid::Uuid;
+
+use crate::engine::run_blocking;
+use crate::{Engine, EngineError};
+
+/// Earlier deployments tried when the newest model is damaged.
+const MAX_FALLBACKS: i64 = 20;
+
+impl Engine {
+    /// Loads and checks a stored model.
+    pub(crate) async fn load_classifier(&self, hash: &str) -> Result<TextClassifier, EngineError> {
+        let bytes = self.artifacts.get(hash).await?;
+        Ok(run_blocking(move || artifact::decode(&bytes)).await??)
+    }
+
+    /// The version that should serve, or the newest earlier one that is whole; nothing when none is. What `loaded` knows is
+    /// not loaded again.
+    pub(crate) async fn load_serving(
+        &self,
+        serving: &Serving,
+        loaded: impl Fn(Uuid) -> Option<TextClassifier>,
+    ) -> Result<Option<(ModelVersion, TextClassifier)>, EngineError> {
+        for version in self.candidates(serving).await? {
+            if let Some(classifier) = loaded(version.id) {
+                return Ok(Some((version, classifier)));
+            }
+            match self.load_classifier(&version.artifact_hash).await {
+                Ok(classifier) => return Ok(Some((version, classifier))),
+                Err(error) if is_lost_for_good(&error) => {
+                    tracing::error!(version = version.version, %error, "model refused; an earlier version is tried");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The version that should serve, then those that served before it, latest first, each once.
+    async fn candidates(&self, serving: &Serving) -> Result<Vec<ModelVersion>, EngineError> {
+        let mut conn = self.db.read().await?;
+        let wanted = get_version(&mut conn, serving.model_version_id).await?;
+        let (project, task) = (ProjectId(wanted.project_id), TaskId(serving.task_id));
+        let history = deployments::list(&mut conn, project, Some(task), None, MAX_FALLBACKS).await?;
+        let mut candidates = vec![wanted];
+        for deployment in history {
+            let id = deployment.model_version_id;
+            if candidates.iter().all(|known| known.id != id) {
+                candidates.push(get_version(&mut conn, id).await?);
+            }
+        }
+        Ok(candidates)
+    }
+}
+
+async fn get_version(conn: &mut Conn, id: Uuid) -> Result<ModelVersion, StorageError> {
+    versions::get(conn, ModelVersionId(id)).await
+}
+
+/// Whether trying again would give the same: the artifact is damaged or gone, and not merely out of reach.
+fn is_lost_for_good(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::Artifact(_)
+            | EngineError::Storage(StorageError::DamagedArtifact { .. } | StorageError::Missing { .. })
+    )
+}
