@@ -44,7 +44,7 @@ pub use state::AppState;
 const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// How long a client may pause while it sends a body.
-const BODY_IDLE: Duration = Duration::from_secs(60);
+const BODY_IDLE: Duration = Duration::from_mins(1);
 
 /// Everything under `/v1`, the health checks, and the OpenAPI document with its page.
 pub fn router(state: AppState) -> Router {

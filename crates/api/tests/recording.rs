@@ -1,26 +1,17 @@
 //! Recording over HTTP: what is taken is durable and once, what is not names its field, a full queue says so.
 
 use hone_engine::{EngineSettings, RecorderSettings};
-use hone_testkit::{TestApp, postgres, sqlite};
+use hone_testkit::{TestApp, sqlite};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-async fn app(kind: &str) -> Option<TestApp> {
-    let database = if kind == "sqlite" {
-        sqlite().await
-    } else {
-        postgres().await?
-    };
-    let app = TestApp::over(database, &EngineSettings::default()).await;
-    app.task("intent").await;
-    Some(app)
-}
-
 #[rstest]
 #[tokio::test]
 async fn an_interaction_is_recorded_and_shown_with_its_feedback(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(app) = app(kind).await else { return };
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
     let new = json!({
         "task": "intent", "input": "Where is my order?", "label": "refund", "confidence": 0.4, "latency_ms": 1.5,
         "conversation": "chat-1", "turn": 0, "tags": ["web"], "cost_usd": 0.000_25,
@@ -62,7 +53,9 @@ async fn an_interaction_is_recorded_and_shown_with_its_feedback(#[values("sqlite
 async fn a_repeated_id_is_absorbed_and_one_with_other_content_refused(
     #[values("sqlite", "postgres")] kind: &str,
 ) {
-    let Some(app) = app(kind).await else { return };
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
     let id = Uuid::from_u128(5);
     let new = json!({ "id": id, "task": "intent", "input": "hello there" });
     assert_eq!(app.post("/v1/interactions", &new).await.0, 201);
@@ -81,18 +74,8 @@ async fn a_repeated_id_is_absorbed_and_one_with_other_content_refused(
 
 #[tokio::test]
 async fn an_idempotency_key_makes_a_post_safe_to_repeat() {
-    let app = app("sqlite").await.unwrap();
-    let http = reqwest::Client::new();
-    let send = async |body: Value| {
-        let request = http
-            .post(format!("{}/v1/interactions", app.address))
-            .header("idempotency-key", "order-1");
-        let response = request.bearer_auth(&app.key).json(&body).send().await.unwrap();
-        (
-            response.status().as_u16(),
-            response.json::<Value>().await.unwrap(),
-        )
-    };
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    let send = async |body: Value| app.post_once("order-1", "/v1/interactions", &body).await;
     let (first, a) = send(json!({ "task": "intent", "input": "hello" })).await;
     let (second, b) = send(json!({ "task": "intent", "input": "hello" })).await;
     assert_eq!((first, second, &a["id"]), (201, 200, &b["id"]));
@@ -101,7 +84,7 @@ async fn an_idempotency_key_makes_a_post_safe_to_repeat() {
 
 #[tokio::test]
 async fn bad_input_of_every_kind_names_the_field_and_stores_nothing() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     for (body, status, pointer) in [
         (r#"{"task":"intent","input":3}"#, 422, "/input"),
         (r#"{"task":"intent"}"#, 422, "/input"),
@@ -152,7 +135,7 @@ async fn bad_input_of_every_kind_names_the_field_and_stores_nothing() {
 
 #[tokio::test]
 async fn keys_are_needed_and_scopes_hold() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     let http = reqwest::Client::new();
     let status = async |key: Option<&str>, path: &str| {
         let request = http.get(format!("{}{path}", app.address));
@@ -185,7 +168,9 @@ async fn keys_are_needed_and_scopes_hold() {
 #[rstest]
 #[tokio::test]
 async fn a_stream_stores_good_lines_and_names_bad_ones(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(app) = app(kind).await else { return };
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
     let mut lines: Vec<String> = (0..1_200)
         .map(|number| json!({ "task": "intent", "input": format!("text {number}") }).to_string())
         .collect();
@@ -223,20 +208,123 @@ async fn a_full_queue_says_when_to_try_again() {
     let app = TestApp::over(sqlite().await, &settings).await;
     app.task("intent").await;
     let http = reqwest::Client::new();
+    // A record that is larger than the whole queue goes alone.
     let body = json!({ "task": "intent", "input": "a".repeat(300) });
-    let request = http
-        .post(format!("{}/v1/interactions", app.address))
-        .bearer_auth(&app.key)
-        .json(&body);
-    let response = request.send().await.unwrap();
-    assert_eq!(response.status(), 429);
+    let send = async || {
+        let request = http
+            .post(format!("{}/v1/interactions", app.address))
+            .bearer_auth(&app.key)
+            .json(&body);
+        request.send().await.unwrap()
+    };
+    assert_eq!(send().await.status(), 201);
+    // While somebody else holds the database the first one waits in the queue and the second finds no room.
+    let mut conn = app.engine.db.begin().await.unwrap();
+    hone_storage::tasks::list(&mut conn, app.project).await.unwrap();
+    let waiting = send();
+    let refused = async {
+        loop {
+            let response = send().await;
+            if response.status() == 429 {
+                return response;
+            }
+        }
+    };
+    let (waited, response) = tokio::join!(waiting, async {
+        let response = refused.await;
+        conn.rollback().await.unwrap();
+        response
+    });
+    assert_eq!(waited.status(), 201);
     assert_eq!(response.headers()["retry-after"], "1");
     assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["instance"], "/v1/interactions");
+}
+
+#[tokio::test]
+async fn a_stream_of_large_records_leaves_room_for_others() {
+    let settings = EngineSettings {
+        recorder: RecorderSettings {
+            queue_bytes: 5 << 20,
+            group_rows: 1_000,
+        },
+    };
+    let app = TestApp::over(sqlite().await, &settings).await;
+    app.task("intent").await;
+    let line = json!({ "task": "intent", "input": "a".repeat(200_000) }).to_string();
+    let lines = vec![line; 60].join("\n");
+    let (status, report) = app
+        .post_raw("/v1/interactions", "application/x-ndjson", lines)
+        .await;
+    assert_eq!((status, &report["recorded"]), (200, &json!(60)), "{report}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn lists_are_in_the_order_of_recording_whatever_the_ids(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
+    for (number, id) in [9u128, 2, 7, 4].into_iter().enumerate() {
+        let new = json!({ "id": Uuid::from_u128(id), "task": "intent", "input": format!("text {number}") });
+        assert_eq!(app.post("/v1/interactions", &new).await.0, 201);
+        app.clock.advance_us(1_000);
+    }
+    for path in ["/v1/interactions?limit=3", "/v1/interactions?task=intent&limit=3"] {
+        let (_, first) = app.get(path).await;
+        let next = first["next"].as_str().unwrap();
+        let (_, second) = app.get(&format!("{path}&after={next}")).await;
+        let inputs: Vec<&Value> = [&first, &second]
+            .into_iter()
+            .flat_map(|page| page["items"].as_array().unwrap())
+            .map(|row| &row["input"])
+            .collect();
+        assert_eq!(inputs, ["text 3", "text 2", "text 1", "text 0"], "{path}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_while_curation_runs_is_curated_too(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        let new = json!({ "task": "intent", "input": format!("text {number}"), "label": "old" });
+        ids.push(app.post("/v1/interactions", &new).await.1["id"].clone());
+    }
+    let task = app.engine.get_task(app.project, "intent").await.unwrap();
+    let say = async |label: &str| {
+        for id in &ids {
+            let correction = json!({ "interaction_id": id, "kind": "correction", "label": label });
+            assert_eq!(app.post("/v1/feedback", &correction).await.0, 201);
+            app.clock.advance_us(10);
+        }
+    };
+    let curate = async || {
+        for _ in 0..40 {
+            app.engine.curate(task.task_id(), &|_| Ok(())).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(curate(), say("first"));
+    tokio::join!(curate(), say("second"), curate());
+    app.run_jobs().await;
+    let (_, list) = app.get("/v1/examples?task=intent&limit=500").await;
+    let labels: Vec<&Value> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|example| &example["label"])
+        .collect();
+    assert_eq!(labels, vec!["second"; 60]);
 }
 
 #[tokio::test]
 async fn feedback_may_come_before_its_interaction() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     let id = Uuid::from_u128(9);
     let early = json!({ "interaction_id": id, "kind": "correction", "label": "refund" });
     assert_eq!(app.post("/v1/feedback", &early).await.0, 201);
@@ -245,7 +333,6 @@ async fn feedback_may_come_before_its_interaction() {
         &json!({ "id": id, "task": "intent", "input": "money back", "label": "other" }),
     )
     .await;
-    assert_eq!(app.post("/v1/tasks/intent/curate", &json!({})).await.0, 202);
     app.run_jobs().await;
     let (_, shown) = app.get(&format!("/v1/interactions/{id}")).await;
     assert_eq!(shown["feedback"][0]["is_mismatch"], true);
@@ -257,7 +344,7 @@ async fn feedback_may_come_before_its_interaction() {
 
 #[tokio::test]
 async fn every_kind_of_feedback_is_taken() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     let (_, body) = app
         .post("/v1/interactions", &json!({ "task": "intent", "input": "hello" }))
         .await;

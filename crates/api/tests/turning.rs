@@ -6,7 +6,7 @@
 )]
 
 use hone_engine::EngineSettings;
-use hone_testkit::{TestApp, postgres, sqlite};
+use hone_testkit::TestApp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -15,17 +15,6 @@ const LABELS: [(&str, &str); 3] = [
     ("refund", "give my money back"),
     ("login", "reset the password"),
 ];
-
-async fn app(kind: &str) -> Option<TestApp> {
-    let database = if kind == "sqlite" {
-        sqlite().await
-    } else {
-        postgres().await?
-    };
-    let app = TestApp::over(database, &EngineSettings::default()).await;
-    app.task("intent").await;
-    Some(app)
-}
 
 /// Sends `count` messages that a person labels.
 async fn correct(app: &TestApp, count: usize, offset: usize) {
@@ -57,7 +46,9 @@ async fn classify(app: &TestApp, text: &str) -> (u16, Value) {
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn corrections_become_a_model_that_answers(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(app) = app(kind).await else { return };
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
     let (status, problem) = classify(&app, "where is my parcel").await;
     assert_eq!(
         (status, problem["type"].as_str()),
@@ -113,7 +104,9 @@ async fn corrections_become_a_model_that_answers(#[values("sqlite", "postgres")]
 async fn the_gate_refuses_a_worse_version_and_rollback_takes_one_step(
     #[values("sqlite", "postgres")] kind: &str,
 ) {
-    let Some(app) = app(kind).await else { return };
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
     correct(&app, 60, 0).await;
     app.run_jobs().await;
     let starved = json!({ "settings": { "max_features": 1, "word_ngrams": [1, 1] } });
@@ -149,7 +142,7 @@ async fn the_gate_refuses_a_worse_version_and_rollback_takes_one_step(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_examples_fail_the_run_with_a_remedy() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     correct(&app, 3, 0).await;
     let (_, started) = app.post("/v1/tasks/intent/train", &json!({})).await;
     app.run_jobs().await;
@@ -162,7 +155,7 @@ async fn too_few_examples_fail_the_run_with_a_remedy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_model_is_refused_and_the_previous_one_serves() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     correct(&app, 60, 0).await;
     app.run_jobs().await;
     app.post("/v1/tasks/intent/train", &json!({ "settings": { "c": 0.5 } }))
@@ -208,7 +201,7 @@ async fn a_damaged_model_is_refused_and_the_previous_one_serves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curation_gives_every_rejection_a_reason() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     for (input, label, feedback) in [
         ("good one", "order", json!({ "kind": "rating", "rating": 5 })),
         ("GOOD ONE!", "order", json!({ "kind": "thumb", "up": true })),
@@ -270,7 +263,7 @@ async fn curation_gives_every_rejection_a_reason() {
 
 #[tokio::test]
 async fn references_become_examples_and_exports_are_safe() {
-    let app = app("sqlite").await.unwrap();
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     let gold = json!({ "task": "intent", "input": "=HYPERLINK(1)", "label": "refund" });
     assert_eq!(app.post("/v1/references", &gold).await.0, 201);
     app.run_jobs().await;
@@ -302,4 +295,205 @@ async fn references_become_examples_and_exports_are_safe() {
 fn the_openapi_document_is_complete_and_stays_the_same() {
     let document = hone_api::openapi();
     insta::assert_snapshot!(document.to_pretty_json().unwrap());
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_with_its_job_and_is_tried_again_with_it(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
+    correct(&app, 30, 0).await;
+    app.run_jobs().await;
+    let (_, started) = app.post("/v1/tasks/intent/train", &json!({})).await;
+    let (job, run) = (
+        started["job_id"].as_str().unwrap(),
+        started["run_id"].as_str().unwrap(),
+    );
+    let status = async || app.get(&format!("/v1/runs/{run}")).await.1["status"].clone();
+    let (code, cancelled) = app.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await;
+    assert_eq!((code, &cancelled["state"]), (200, &json!("cancelled")));
+    assert_eq!(status().await, "cancelled");
+    assert_eq!(
+        app.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await.0,
+        409
+    );
+
+    let (code, again) = app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await;
+    assert_eq!((code, &again["state"]), (200, &json!("queued")), "{again}");
+    app.run_jobs().await;
+    assert_eq!(status().await, "completed");
+    assert_eq!(
+        app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await.0,
+        409
+    );
+    // Automatic training is not held up by the run that was stopped.
+    correct(&app, 150, 1_000).await;
+    app.run_jobs().await;
+    assert_eq!(versions(&app).await.len(), 3);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_post_can_be_repeated_with_its_key(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(app) = TestApp::of_kind(kind).await else {
+        return;
+    };
+    let twice = async |key: &str, path: &str, body: Value| {
+        let (first, second) = (
+            app.post_once(key, path, &body).await,
+            app.post_once(key, path, &body).await,
+        );
+        assert!(first.0 < 300 && second.0 < 300, "{path}: {first:?} {second:?}");
+        (first.1, second.1)
+    };
+    let (a, b) = twice("a", "/v1/tasks", json!({ "name": "second", "kind": "classify" })).await;
+    assert_eq!(a, b);
+    let examples: Vec<Value> = (0..30)
+        .map(|number| {
+            let (label, text) = LABELS[number % 3];
+            json!({ "input": format!("{text} {number}"), "label": label })
+        })
+        .collect();
+    let (a, b) = twice(
+        "b",
+        "/v1/examples",
+        json!({ "task": "intent", "examples": examples }),
+    )
+    .await;
+    assert_eq!(a, b);
+    let (_, list) = app.get("/v1/examples?task=intent&limit=500").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 30);
+    app.run_jobs().await;
+    let (a, b) = twice("c", "/v1/datasets", json!({ "task": "intent" })).await;
+    assert_eq!(a["id"], b["id"]);
+    let (a, b) = twice("d", "/v1/tasks/intent/train", json!({ "settings": { "c": 0.5 } })).await;
+    assert_eq!(a, b);
+    app.run_jobs().await;
+    assert_eq!(versions(&app).await.len(), 2, "one by the trigger, one by hand");
+    let (a, b) = twice(
+        "e",
+        "/v1/deployments",
+        json!({ "task": "intent", "version": "1.0.0" }),
+    )
+    .await;
+    assert_eq!(a, b);
+    let id = a["id"].as_str().unwrap();
+    let (a, b) = twice("f", &format!("/v1/deployments/{id}/rollback"), json!({})).await;
+    assert_eq!(a, b);
+    let (a, b) = twice(
+        "g",
+        "/v1/classify",
+        json!({ "task": "intent", "texts": ["my parcel", "my money"] }),
+    )
+    .await;
+    assert_eq!(a, b);
+    let lines = "{\"task\":\"intent\",\"input\":\"a\"}\n{\"task\":\"intent\",\"input\":\"b\"}\n";
+    let http = reqwest::Client::new();
+    let stream = async || {
+        let request = http
+            .post(format!("{}/v1/interactions", app.address))
+            .header("idempotency-key", "h")
+            .header("content-type", "application/x-ndjson");
+        let response = request.bearer_auth(&app.key).body(lines).send().await.unwrap();
+        response.json::<Value>().await.unwrap()
+    };
+    assert_eq!(stream().await["recorded"], 2);
+    assert_eq!(stream().await["duplicates"], 2);
+    let (_, list) = app.get("/v1/interactions?task=intent").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measurement_by_hand_is_a_job_with_the_evaluation_as_its_result() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    let (status, started) = app.post("/v1/tasks/intent/evaluate", &json!({})).await;
+    assert_eq!(status, 202, "{started}");
+    app.run_jobs().await;
+    let (_, job) = app
+        .get(&format!("/v1/jobs/{}", started["job_id"].as_str().unwrap()))
+        .await;
+    assert_eq!(
+        (&job["state"], &job["result"]["version"]),
+        (&json!("succeeded"), &json!("1.0.0"))
+    );
+    assert!(job["result"]["metrics"]["macro_f1"].as_f64().is_some(), "{job}");
+    let (status, problem) = app
+        .post("/v1/tasks/intent/evaluate", &json!({ "version": "9.9.9" }))
+        .await;
+    assert_eq!(status, 404, "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_judged_again_stays_in_its_part_and_the_later_word_wins() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    let (_, before) = app.get("/v1/examples?task=intent&limit=500").await;
+    let held_out = before["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|example| example["split"] == "test")
+        .unwrap()
+        .clone();
+    // The same text comes again, and a person says otherwise.
+    let say = async |label: &str| {
+        let new = json!({ "task": "intent", "input": held_out["input"], "label": "unknown" });
+        let id = app.post("/v1/interactions", &new).await.1["id"].clone();
+        let correction = json!({ "interaction_id": id, "kind": "correction", "label": label });
+        assert_eq!(app.post("/v1/feedback", &correction).await.0, 201);
+        app.clock.advance_us(1_000);
+        id
+    };
+    let usable = async || {
+        app.run_jobs().await;
+        let (_, after) = app.get("/v1/examples?task=intent&limit=500").await;
+        let rows = after["items"].as_array().unwrap().clone();
+        let mut same = rows
+            .into_iter()
+            .filter(|row| row["input"] == held_out["input"] && row["status"] != "rejected");
+        let found = same.next().unwrap();
+        assert!(same.next().is_none(), "one example a text");
+        (found["label"].clone(), found["split"].clone())
+    };
+    let first = say("fraud").await;
+    assert_eq!(usable().await, (json!("fraud"), json!("test")));
+    say("legal").await;
+    assert_eq!(usable().await, (json!("legal"), json!("test")));
+    // A comment on the older interaction has it looked at again; its older correction does not come back.
+    let comment = json!({ "interaction_id": first, "kind": "comment", "text": "thanks" });
+    app.post("/v1/feedback", &comment).await;
+    assert_eq!(usable().await, (json!("legal"), json!("test")));
+}
+
+#[tokio::test]
+async fn policies_out_of_bounds_are_refused_by_name() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    for (policy, pointer) in [
+        (
+            json!({ "prediction": { "alternatives": 1_000_000_000_000u64 } }),
+            "/policy/prediction/alternatives",
+        ),
+        (
+            json!({ "training": { "max_age_hours": i64::MAX } }),
+            "/policy/training/max_age_hours",
+        ),
+        (
+            json!({ "training": { "split": { "train": 0.9, "validation": 0.1, "test": 0.0 } } }),
+            "/policy/training/split",
+        ),
+    ] {
+        let new = json!({ "name": "other", "kind": "classify", "policy": policy });
+        let (status, problem) = app.post("/v1/tasks", &new).await;
+        assert_eq!(
+            (status, problem["errors"][0]["pointer"].as_str()),
+            (422, Some(pointer)),
+            "{problem}"
+        );
+    }
+    let nameless = json!({ "task": "in\u{0}tent", "input": "hello" });
+    assert_eq!(app.post("/v1/interactions", &nameless).await.0, 404);
 }

@@ -4,26 +4,23 @@
     reason = "a test fails by panicking and says why it skips"
 )]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hone_domain::{Ids, JobId, ManualClock, ProjectId, SECOND_US};
-use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, Scheduler, Worker, enqueue};
+use hone_jobs::{
+    GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError, NewJobSpec, Scheduler, Worker,
+    enqueue,
+};
+use hone_storage::jobs::JobRow;
 use hone_storage::schedules::{self, Schedule};
-use hone_storage::{Db, jobs};
-use hone_testkit::{TestDb, ids, postgres, sqlite};
+use hone_storage::{Conn, Db, jobs};
+use hone_testkit::{database_of_kind, ids};
 use rstest::rstest;
 use uuid::Uuid;
 
 const PROJECT: ProjectId = ProjectId(Uuid::from_u128(1));
-
-async fn database(kind: &str) -> Option<TestDb> {
-    if kind == "sqlite" {
-        Some(sqlite().await)
-    } else {
-        postgres().await
-    }
-}
 
 /// Counts its runs; fails the first `failures` of them.
 struct Count {
@@ -58,6 +55,80 @@ fn worker(db: &Db, ids: &Ids, failures: usize) -> (Worker, Arc<AtomicUsize>) {
     )
 }
 
+/// Works longer than a heartbeat inside one transaction; notes why it was given up.
+struct Slow {
+    given_up: Arc<Mutex<Option<GivenUp>>>,
+}
+
+impl Handler for Slow {
+    fn kind(&self) -> &'static str {
+        "Count"
+    }
+
+    fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
+        Box::pin(async move {
+            let mut conn = context.db.begin().await?;
+            context.hold_in(&mut conn).await?;
+            tokio::time::sleep(Duration::from_millis(2_300)).await;
+            let result = serde_json::json!({});
+            context.finish_in(&mut conn, &result).await?;
+            conn.commit().await?;
+            Ok(result)
+        })
+    }
+
+    fn give_up<'a>(&'a self, _conn: &'a mut Conn, _job: &'a JobRow, why: &'a GivenUp) -> GiveUpFuture<'a> {
+        *self.given_up.lock().unwrap() = Some(why.clone());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_heartbeat_does_not_stand_in_the_way_of_its_own_work(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(database) = database_of_kind(kind).await else {
+        return;
+    };
+    let (ids, _clock) = ids();
+    let given_up = Arc::new(Mutex::new(None));
+    let handler = Slow { given_up };
+    let worker = Worker::new(database.db.clone(), ids.clone(), vec![Arc::new(handler)]);
+    let id = add(&database.db, &ids, None).await;
+    // A heartbeat that was waited for would hold the work up until its connection times out, or for ever.
+    let done = tokio::time::timeout(Duration::from_secs(10), worker.run_until_idle()).await;
+    assert_eq!(done.expect("the work goes on").unwrap(), 1);
+    assert_eq!(state(&database.db, id).await, "succeeded");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_job_whose_workers_were_all_killed_is_given_up_with_its_handler_told(
+    #[values("sqlite", "postgres")] kind: &str,
+) {
+    let Some(database) = database_of_kind(kind).await else {
+        return;
+    };
+    let (ids, clock) = ids();
+    let given_up = Arc::new(Mutex::new(None));
+    let handler = Slow {
+        given_up: given_up.clone(),
+    };
+    let worker = Worker::new(database.db.clone(), ids.clone(), vec![Arc::new(handler)]);
+    let id = add(&database.db, &ids, None).await;
+    for killed in 0..5 {
+        let (now_us, token) = (ids.now_us(), Uuid::from_u128(killed));
+        let mut conn = database.db.begin().await.unwrap();
+        let claimed = jobs::claim(&mut conn, now_us, now_us + 20 * SECOND_US, token).await;
+        assert!(claimed.unwrap().is_some());
+        conn.commit().await.unwrap();
+        clock.advance_us(21 * SECOND_US);
+    }
+    worker.run_until_idle().await.unwrap();
+    assert_eq!(state(&database.db, id).await, "dead");
+    let why = given_up.lock().unwrap().clone();
+    assert!(matches!(why, Some(GivenUp::Failed(error)) if error.contains("5 attempts")));
+}
+
 async fn add(db: &Db, ids: &Ids, unique_key: Option<&str>) -> JobId {
     let spec = NewJobSpec {
         id: None,
@@ -85,7 +156,7 @@ async fn state(db: &Db, id: JobId) -> String {
 #[rstest]
 #[tokio::test]
 async fn a_job_runs_once_and_only_one_of_a_key_waits(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, _clock) = ids();
@@ -101,7 +172,7 @@ async fn a_job_runs_once_and_only_one_of_a_key_waits(#[values("sqlite", "postgre
 #[rstest]
 #[tokio::test]
 async fn failures_are_tried_again_later_and_end_dead(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, clock) = ids();
@@ -121,7 +192,7 @@ async fn failures_are_tried_again_later_and_end_dead(#[values("sqlite", "postgre
 async fn the_job_of_a_killed_worker_is_taken_up_and_the_old_token_is_refused(
     #[values("sqlite", "postgres")] kind: &str,
 ) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, clock) = ids();
@@ -153,7 +224,7 @@ async fn the_job_of_a_killed_worker_is_taken_up_and_the_old_token_is_refused(
 async fn two_workers_share_the_work_without_running_anything_twice(
     #[values("sqlite", "postgres")] kind: &str,
 ) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, _clock) = ids();
@@ -169,7 +240,7 @@ async fn two_workers_share_the_work_without_running_anything_twice(
 #[rstest]
 #[tokio::test]
 async fn a_cancelled_job_does_not_run(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, _clock) = ids();
@@ -204,7 +275,7 @@ async fn schedule(db: &Db, clock: &ManualClock) {
 #[rstest]
 #[tokio::test]
 async fn one_leader_enqueues_a_due_schedule_once_however_late(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (ids, clock) = ids();

@@ -16,17 +16,9 @@ use hone_storage::{
     Conn, Db, Inserted, OptionalText, StoredText, feedback, interactions, jobs, leases, progress, projects,
     statements, tasks,
 };
-use hone_testkit::{START_US, TestDb, postgres, sqlite};
+use hone_testkit::{START_US, database_of_kind};
 use rstest::rstest;
 use uuid::Uuid;
-
-async fn database(kind: &str) -> Option<TestDb> {
-    if kind == "sqlite" {
-        Some(sqlite().await)
-    } else {
-        postgres().await
-    }
-}
 
 async fn project_and_task(db: &Db) -> (ProjectId, Task) {
     let id = Uuid::from_u128(1);
@@ -109,7 +101,7 @@ fn correction(number: u128, interaction: u128, label: &str) -> Feedback {
 #[rstest]
 #[tokio::test]
 async fn every_statement_can_be_prepared(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let mut conn = database.db.begin().await.unwrap();
@@ -128,7 +120,7 @@ async fn interactions_are_inserted_once_in_any_number(
     #[values("sqlite", "postgres")] kind: &str,
     #[values(1, 31, 32, 33, 100)] count: u128,
 ) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (project, task) = project_and_task(&database.db).await;
@@ -177,7 +169,7 @@ async fn interactions_are_inserted_once_in_any_number(
 #[rstest]
 #[tokio::test]
 async fn lists_page_by_key_and_filter(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (project, task) = project_and_task(&database.db).await;
@@ -210,7 +202,7 @@ async fn lists_page_by_key_and_filter(#[values("sqlite", "postgres")] kind: &str
 #[rstest]
 #[tokio::test]
 async fn feedback_joins_its_interaction_early_or_late(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (project, task) = project_and_task(&database.db).await;
@@ -246,7 +238,7 @@ async fn feedback_joins_its_interaction_early_or_late(#[values("sqlite", "postgr
 #[rstest]
 #[tokio::test]
 async fn a_transaction_that_is_dropped_leaves_nothing(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (project, task) = project_and_task(&database.db).await;
@@ -267,7 +259,7 @@ async fn a_transaction_that_is_dropped_leaves_nothing(#[values("sqlite", "postgr
 #[rstest]
 #[tokio::test]
 async fn the_inbox_gives_each_entry_to_one_worker(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     let (project, task) = project_and_task(&database.db).await;
@@ -300,7 +292,7 @@ async fn lease(db: &Db, holder: u128, now_us: i64) -> Option<i64> {
 #[rstest]
 #[tokio::test]
 async fn a_lease_has_one_holder_and_its_token_rises(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(database) = database(kind).await else {
+    let Some(database) = database_of_kind(kind).await else {
         return;
     };
     assert_eq!(lease(&database.db, 1, 0).await, Some(1));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{TestDb, ids, sqlite};
+use crate::{TestDb, database_of_kind, ids};
 
 /// A running app with one project, one key and a clock that the test moves.
 #[derive(Debug)]
@@ -37,9 +37,12 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// Starts over a fresh SQLite database.
-    pub async fn start() -> Self {
-        Self::over(sqlite().await, &EngineSettings::default()).await
+    /// Starts over a fresh database of a kind, `sqlite` or `postgres`, with the task `intent`. `None` when there is no
+    /// PostgreSQL to test with.
+    pub async fn of_kind(kind: &str) -> Option<Self> {
+        let app = Self::over(database_of_kind(kind).await?, &EngineSettings::default()).await;
+        app.task("intent").await;
+        Some(app)
     }
 
     /// Starts over a database.
@@ -58,7 +61,11 @@ impl TestApp {
             engine: engine.clone(),
             access: Access::Open(project),
         });
-        let routes = pages.merge(hone_api::router(AppState::new(engine.clone(), worker.clone(), CancellationToken::new())));
+        let routes = pages.merge(hone_api::router(AppState::new(
+            engine.clone(),
+            worker.clone(),
+            CancellationToken::new(),
+        )));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let serving = TaskTracker::new();
@@ -114,6 +121,19 @@ impl TestApp {
             .post(format!("{}{path}", self.address))
             .header("content-type", content_type);
         let response = request.bearer_auth(&self.key).body(body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
+    /// Sends JSON with an `Idempotency-Key`; gives status and answer.
+    pub async fn post_once(&self, key: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.address))
+            .header("idempotency-key", key);
+        let response = request.bearer_auth(&self.key).json(body).send().await.unwrap();
         (
             response.status().as_u16(),
             response.json().await.unwrap_or_default(),

@@ -56,6 +56,14 @@ pub async fn postgres() -> Option<TestDb> {
     })
 }
 
+/// A fresh database of a kind, `sqlite` or `postgres`; `None` when there is no PostgreSQL to test with.
+pub async fn database_of_kind(kind: &str) -> Option<TestDb> {
+    match kind {
+        "sqlite" => Some(sqlite().await),
+        _ => postgres().await,
+    }
+}
+
 /// The URL of a fresh database on the PostgreSQL server for tests.
 pub fn postgres_url() -> Option<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);

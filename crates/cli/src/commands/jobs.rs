@@ -23,7 +23,7 @@ pub(super) async fn run(app: &App, command: JobsCommand, output: Output) -> anyh
         JobsCommand::Retry { id } => {
             let job = app.engine.retry_job(app.project, JobId(id)).await?;
             output.result(&shown(&job), || {
-                output.say(format!("job {id} waits for a worker"))
+                output.say(format!("job {id} waits for a worker"));
             });
         }
     }
