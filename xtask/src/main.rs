@@ -19,6 +19,15 @@ enum Command {
     Arrows,
     /// Write the golden artifact of the present format.
     Golden,
+    /// Train on a file as benchmarks do, in a process of its own whose memory can be told; print one JSON object.
+    Fit {
+        /// JSONL with text and label.
+        file: std::path::PathBuf,
+        /// Settings of the trainer as JSON.
+        settings: String,
+        /// How often.
+        repeats: usize,
+    },
     /// Run a benchmark suite beside its peer and append the result to docs/benchmarks.md.
     Bench {
         /// Which one.
@@ -31,6 +40,11 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Arrows => arrows::check(),
         Command::Golden => golden::write(),
+        Command::Fit {
+            file,
+            settings,
+            repeats,
+        } => bench::fit(&file, &settings, repeats),
         Command::Bench { suite } => bench::run(suite),
     }
 }

@@ -1,6 +1,7 @@
 //! Training and prediction beside scikit-learn's documented pipeline, in one run on one machine.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -81,15 +82,8 @@ pub(crate) fn growth() -> anyhow::Result<()> {
     for rows in [1_000, 10_000, 100_000, 1_000_000] {
         let set = noisy(&source, &labels, rows);
         let file = folder.path().join("rows.jsonl");
-        if rows <= PEER_ROWS {
-            write_set(&set, &file)?;
-        }
-        let repeats = if rows > 100_000 { 1 } else { 3 };
-        let seconds = Repeats::new(
-            (0..repeats)
-                .map(|_| fit_seconds(&set, &json!({})))
-                .collect::<Result<_, _>>()?,
-        );
+        write_set(&set, &file)?;
+        let (seconds, peak_mb) = fit_apart(&file, &json!({}), 3)?;
         let theirs = if rows <= PEER_ROWS {
             let measured = run_peer(&peer, &["grow", path(&file)])?;
             format!(
@@ -103,9 +97,8 @@ pub(crate) fn growth() -> anyhow::Result<()> {
         let per_row = seconds.median() * 1e6 / rows as f64;
         writeln!(
             table,
-            "| {rows} | {} | {per_row:.0} | {:.0} | {theirs} |",
-            seconds.shown(2),
-            peak_mb()
+            "| {rows} | {} | {per_row:.0} | {peak_mb:.0} | {theirs} |",
+            seconds.shown(2)
         )?;
     }
     append("growth", &table)
@@ -130,11 +123,7 @@ fn row(table: &mut String, data: &str, side: &str, measured: &Side) -> anyhow::R
 
 fn measure_ours(train: &Path, test: &Path, settings: &Value) -> anyhow::Result<Side> {
     let (set, held_out) = (read_set(train)?, read_set(test)?);
-    let train_s = Repeats::new(
-        (0..REPEATS)
-            .map(|_| fit_seconds(&set, settings))
-            .collect::<Result<_, _>>()?,
-    );
+    let (train_s, peak_mb) = fit_apart(train, settings, REPEATS)?;
     let fitted = LinearTrainer.fit(&set, settings, &FitContext::silent(1))?;
     let bytes = artifact::encode(&fitted)?;
     let classifier = artifact::decode(&bytes)?;
@@ -150,17 +139,44 @@ fn measure_ours(train: &Path, test: &Path, settings: &Value) -> anyhow::Result<S
         batch_per_s,
         cold_ms: cold_start_ms(train, settings, texts[0])?,
         model_bytes: bytes.len() as f64,
-        peak_mb: peak_mb(),
+        peak_mb,
         accuracy: evaluation.accuracy,
         macro_f1: evaluation.macro_f1,
         ece: evaluation.ece,
     })
 }
 
-fn fit_seconds(set: &TrainingSet, settings: &Value) -> anyhow::Result<f64> {
-    let start = Instant::now();
-    LinearTrainer.fit(set, settings, &FitContext::silent(1))?;
-    Ok(start.elapsed().as_secs_f64())
+/// Trains `repeats` times on a file and prints the seconds of each and the largest resident memory.
+pub(crate) fn fit(file: &Path, settings: &str, repeats: usize) -> anyhow::Result<()> {
+    let (set, settings): (TrainingSet, Value) = (read_set(file)?, serde_json::from_str(settings)?);
+    let mut seconds = Vec::new();
+    for _ in 0..repeats {
+        let start = Instant::now();
+        LinearTrainer.fit(&set, &settings, &FitContext::silent(1))?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        json!({ "train_s": seconds, "peak_mb": peak_mb() })
+    )?;
+    Ok(())
+}
+
+/// The same in a process of its own, so that its memory is its own.
+fn fit_apart(file: &Path, settings: &Value, repeats: usize) -> anyhow::Result<(Repeats, f64)> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["fit", path(file), &settings.to_string(), &repeats.to_string()])
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "the training failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let measured: Value = serde_json::from_slice(&output.stdout)?;
+    let seconds = measured["train_s"].as_array().context("no times")?;
+    let seconds = Repeats::new(seconds.iter().filter_map(Value::as_f64).collect());
+    Ok((seconds, number(&measured, "peak_mb")))
 }
 
 /// Text to probabilities and three alternatives, p50 over all texts.

@@ -6,6 +6,8 @@ mod server;
 
 use clap::ValueEnum;
 
+pub(crate) use learn::fit;
+
 /// A benchmark suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {

@@ -1,7 +1,7 @@
 //! Recording, feedback and classification over HTTP: the release binary, load from this process, on one machine.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +26,13 @@ struct Load {
     p50_ms: f64,
     p99_ms: f64,
     answered: usize,
+}
+
+/// Records that were acknowledged.
+#[derive(Default)]
+struct Answered {
+    interactions: usize,
+    feedback: usize,
 }
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -67,7 +74,8 @@ async fn measure() -> anyhow::Result<String> {
             server.resident_mb()
         )?;
         let interaction = json!({ "task": "bench", "input": text_of(2_000), "label": "order" }).to_string();
-        load_row(
+        let mut answered = Answered::default();
+        answered.interactions += load_row(
             &mut table,
             &server,
             name,
@@ -77,8 +85,9 @@ async fn measure() -> anyhow::Result<String> {
         )
         .await?;
         let known: Value = server.post("/v1/interactions", &interaction).await?;
+        answered.interactions += 1;
         let thumb = json!({ "interaction_id": known["id"], "kind": "thumb", "up": true }).to_string();
-        load_row(
+        answered.feedback += load_row(
             &mut table,
             &server,
             name,
@@ -98,7 +107,7 @@ async fn measure() -> anyhow::Result<String> {
         )
         .await?;
         let kept = json!({ "task": "bench", "text": "where is my parcel" }).to_string();
-        load_row(
+        answered.interactions += load_row(
             &mut table,
             &server,
             name,
@@ -107,7 +116,13 @@ async fn measure() -> anyhow::Result<String> {
             &kept,
         )
         .await?;
-        ndjson_row(&mut table, &server, name).await?;
+        let stored = answered.interactions + ndjson_row(&mut table, &server, name).await?;
+        let counted = (server.count("interactions")?, server.count("feedback")?);
+        anyhow::ensure!(
+            counted == (stored, answered.feedback),
+            "{counted:?} rows are stored, {stored} and {} were acknowledged",
+            answered.feedback
+        );
         writeln!(
             table,
             "| resident after the load | {name} | {:.0} MiB | | |",
@@ -117,6 +132,7 @@ async fn measure() -> anyhow::Result<String> {
     Ok(table)
 }
 
+/// Sends a request for a while, three times; gives how many were acknowledged.
 async fn load_row(
     table: &mut String,
     server: &Server,
@@ -124,7 +140,7 @@ async fn load_row(
     what: &str,
     path: &str,
     body: &str,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let mut loads = Vec::new();
     for _ in 0..REPEATS {
         loads.push(load(server, path, body).await?);
@@ -140,10 +156,11 @@ async fn load_row(
         median(|load| load.p50_ms),
         median(|load| load.p99_ms)
     )?;
-    Ok(())
+    Ok(answered)
 }
 
-async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyhow::Result<()> {
+/// Streams many rows, three times; gives how many were acknowledged.
+async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyhow::Result<usize> {
     let line = json!({ "task": "bench", "input": text_of(1_900), "label": "order" }).to_string() + "\n";
     let body = line.repeat(NDJSON_ROWS);
     let mut rates = Vec::new();
@@ -170,7 +187,7 @@ async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyh
         "| NDJSON, 2 KB a row, one stream | {database} | {} | | |",
         Repeats::new(rates).shown(0)
     )?;
-    Ok(())
+    Ok(REPEATS * NDJSON_ROWS)
 }
 
 /// Sends the same request over all connections for a while.
@@ -254,6 +271,18 @@ fn text_of(bytes: usize) -> String {
     "where is my parcel it should have come on monday ".repeat(bytes / 49 + 1)[..bytes].to_owned()
 }
 
+/// Asks whether the server lives, and waits for the answer.
+fn first_answer(host: &str) -> anyhow::Result<()> {
+    let mut stream = std::net::TcpStream::connect(host)?;
+    stream.write_all(
+        format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes(),
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "not healthy: {answer}");
+    Ok(())
+}
+
 /// The release binary over a fresh database, with a trained task.
 struct Server {
     process: Child,
@@ -261,7 +290,8 @@ struct Server {
     key: String,
     start_ms: f64,
     http: reqwest::Client,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
+    database: Option<String>,
 }
 
 impl Server {
@@ -315,7 +345,7 @@ impl Server {
             .find(|word| word.starts_with("http"))
             .context("no address")?
             .to_owned();
-        std::net::TcpStream::connect(address.trim_start_matches("http://"))?;
+        first_answer(address.trim_start_matches("http://"))?;
         let start_ms = start.elapsed().as_secs_f64() * 1e3;
         Ok(Self {
             process,
@@ -323,7 +353,8 @@ impl Server {
             key,
             start_ms,
             http: reqwest::Client::new(),
-            _data: data,
+            data,
+            database: database.map(str::to_owned),
         })
     }
 
@@ -339,6 +370,20 @@ impl Server {
             .await?
             .json()
             .await?)
+    }
+
+    /// Rows of a table, counted in the database itself.
+    fn count(&self, table: &str) -> anyhow::Result<usize> {
+        let select = format!("SELECT COUNT(*) FROM {table}");
+        let output = match &self.database {
+            Some(url) => Command::new("psql").args([url, "-tAc", &select]).output()?,
+            None => Command::new("python3")
+                .args(["-c", "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])"])
+                .arg(self.data.path().join("hone.sqlite"))
+                .arg(&select)
+                .output()?,
+        };
+        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
     }
 
     fn resident_mb(&self) -> f64 {
