@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use uuid::Uuid;
 
+use crate::auth::Caller;
 use crate::{AppState, Problem};
 
 const DEFAULT_LIMIT: i64 = 50;
@@ -23,10 +24,36 @@ impl<T: serde::de::DeserializeOwned> FromRequestParts<AppState> for Params<T> {
     }
 }
 
+/// Which part of a list of what belongs to a task is asked for.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TaskListParams {
+    /// Only of this task.
+    pub task: Option<String>,
+    /// Items on a page, 1 to 500.
+    pub limit: Option<i64>,
+    /// `next` of the page before.
+    pub after: Option<Uuid>,
+}
+
+impl TaskListParams {
+    /// The id of the task that is named, if one is.
+    pub async fn task_id(
+        &self,
+        caller: &Caller,
+        state: &AppState,
+    ) -> Result<Option<hone_domain::TaskId>, Problem> {
+        match &self.task {
+            Some(name) => Ok(Some(state.engine.get_task(caller.project, name).await?.task_id())),
+            None => Ok(None),
+        }
+    }
+}
+
 /// One page of a list.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
-    /// The items, latest first.
+    /// The items.
     pub items: Vec<T>,
     /// Send as `after` to get the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +70,17 @@ impl<T> Page<T> {
             items: rows.into_iter().map(item).collect(),
             next,
         }
+    }
+}
+
+/// The numbers of an evaluation, without what is counted per label and row: that is long, and shown one by one.
+pub fn headline(metrics: serde_json::Value) -> serde_json::Value {
+    match metrics {
+        serde_json::Value::Object(mut fields) => {
+            fields.retain(|_, value| value.is_number());
+            fields.into()
+        }
+        other => other,
     }
 }
 

@@ -6,7 +6,7 @@
 )]
 
 use hone_engine::EngineSettings;
-use hone_testkit::TestApp;
+use hone_testkit::{SmallDisk, TestApp};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -496,4 +496,49 @@ async fn policies_out_of_bounds_are_refused_by_name() {
     }
     let nameless = json!({ "task": "in\u{0}tent", "input": "hello" });
     assert_eq!(app.post("/v1/interactions", &nameless).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_artifact_disk_fails_the_run_and_the_old_version_serves() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    let full = app.database.folder.path().join("artifacts");
+    let kept = app.database.folder.path().join("kept");
+    std::fs::rename(&full, &kept).unwrap();
+    std::fs::create_dir(&full).unwrap();
+    let Some(disk) = SmallDisk::mount(&full, "4k") else {
+        return;
+    };
+    let (_, started) = app
+        .post("/v1/tasks/intent/train", &json!({ "settings": { "c": 0.5 } }))
+        .await;
+    // Worth trying again: somebody may free space.
+    for _attempt in 0..5 {
+        app.run_jobs().await;
+        app.clock.advance_us(1_000_000_000);
+    }
+    let path = format!("/v1/runs/{}", started["run_id"].as_str().unwrap());
+    let (_, run) = app.get(&path).await;
+    assert_eq!(run["status"], "failed", "{run}");
+    assert!(run["error"].as_str().unwrap().contains("free space"), "{run}");
+    assert_eq!(classify(&app, "money back").await.1["model_version"], "1.0.0");
+    for folder in std::fs::read_dir(&full).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = file.unwrap();
+            let hash = hone_learn::artifact::content_hash(&std::fs::read(file.path()).unwrap());
+            assert_eq!(file.file_name().to_str(), Some(hash.as_str()), "half-written");
+        }
+    }
+
+    drop(disk);
+    std::fs::remove_dir(&full).unwrap();
+    std::fs::rename(&kept, &full).unwrap();
+    let job = started["job_id"].as_str().unwrap();
+    assert_eq!(
+        app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await.0,
+        200
+    );
+    app.run_jobs().await;
+    assert_eq!(app.get(&path).await.1["status"], "completed");
 }

@@ -293,6 +293,8 @@ pub(crate) enum JobsCommand {
         #[arg(long, value_enum)]
         state: Option<StateArg>,
     },
+    /// List what runs by the clock, with the time it is due next.
+    Schedules,
     /// Stop a job.
     Cancel {
         /// The job's id.

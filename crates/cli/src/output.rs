@@ -84,6 +84,19 @@ impl Output {
         }
     }
 
+    /// A sign of life for work of unknown length; hidden where nobody watches.
+    pub fn spinner(self, message: &'static str) -> ProgressBar {
+        if self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let spinner = ProgressBar::new_spinner().with_message(message);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {pos} {elapsed}") {
+            spinner.set_style(style);
+        }
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner
+    }
+
     /// A bar for work of known length; hidden where nobody watches.
     pub fn bar(self, length: u64, message: &'static str) -> ProgressBar {
         if self.json || !std::io::stderr().is_terminal() {

@@ -38,8 +38,6 @@ macro_rules! id_types {
 id_types! {
     /// Names a project (a tenant).
     ProjectId,
-    /// Names an API key.
-    ApiKeyId,
     /// Names a task of a project.
     TaskId,
     /// Names an interaction.
@@ -62,8 +60,6 @@ id_types! {
     DeploymentId,
     /// Names a job.
     JobId,
-    /// Names a schedule.
-    ScheduleId,
 }
 
 impl ConversationId {

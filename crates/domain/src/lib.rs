@@ -20,8 +20,8 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use example::NewExample;
 pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
 pub use ids::{
-    ApiKeyId, ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
-    ModelVersionId, ProjectId, RunId, ScheduleId, SubjectId, TaskId, derive_repeatable_id,
+    ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
+    ModelVersionId, ProjectId, RunId, SubjectId, TaskId, derive_repeatable_id,
 };
 pub use input::{FieldError, InvalidInput, parse_json};
 pub use interaction::{

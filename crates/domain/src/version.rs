@@ -1,13 +1,14 @@
 //! Semantic versions of models: `major.minor.patch`.
 
-/// A model's semantic version. A retraining raises `minor`; another trainer or set of labels raises `major`.
+/// A model's semantic version. A retraining raises `minor`; a set of labels other than the serving version's raises
+/// `major`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Raised when predictions are no longer comparable (other labels).
     pub major: u32,
     /// Raised by every retraining.
     pub minor: u32,
-    /// Raised when the same training is registered again.
+    /// Zero: a training is registered once.
     pub patch: u32,
 }
 

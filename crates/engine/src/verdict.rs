@@ -98,3 +98,138 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
 fn is_by_person(row: &Feedback) -> bool {
     row.source != FeedbackSource::Automated
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hone_domain::{AnswerSource, InteractionStatus, TaskPolicy};
+    use hone_storage::{OptionalText, StoredText};
+    use uuid::Uuid;
+
+    fn task(kind: TaskKind) -> Task {
+        Task {
+            id: Uuid::nil(),
+            project_id: Uuid::nil(),
+            name: "t".to_owned(),
+            kind,
+            policy: TaskPolicy::default(),
+            created_at_us: 0,
+            updated_at_us: 0,
+        }
+    }
+
+    fn interaction() -> Interaction {
+        Interaction {
+            id: Uuid::nil(),
+            project_id: Uuid::nil(),
+            task_id: Uuid::nil(),
+            conversation_id: None,
+            turn: None,
+            subject_id: None,
+            input: StoredText("where is my card".to_owned()),
+            output: OptionalText(Some("on its way".to_owned())),
+            label: Some("detected".to_owned()),
+            confidence: Some(0.9),
+            source: AnswerSource::Model,
+            status: InteractionStatus::Ok,
+            model: None,
+            model_version_id: None,
+            latency_us: None,
+            tokens_input: None,
+            tokens_output: None,
+            cost_micro_usd: None,
+            action_type: None,
+            target_tool: None,
+            language: None,
+            tags: None,
+            is_reference: false,
+            input_hash: vec![],
+            content_hash: None,
+            occurred_at_us: 0,
+            created_at_us: 0,
+        }
+    }
+
+    fn said(kind: FeedbackKind, value: Option<f64>, label: Option<&str>, at_us: i64) -> Feedback {
+        Feedback {
+            id: Uuid::nil(),
+            project_id: Uuid::nil(),
+            task_id: None,
+            interaction_id: None,
+            conversation_id: None,
+            kind,
+            value,
+            name: None,
+            label: label.map(str::to_owned),
+            detected_label: None,
+            is_mismatch: None,
+            text: OptionalText(None),
+            preference: OptionalText(None),
+            source: FeedbackSource::User,
+            content_hash: None,
+            occurred_at_us: at_us,
+            created_at_us: at_us,
+        }
+    }
+
+    fn verdict(feedback: &[Feedback]) -> Verdict {
+        judge(&task(TaskKind::Classify), &interaction(), feedback)
+    }
+
+    #[test]
+    fn the_latest_correction_goes_before_everything_else() {
+        let feedback = [
+            said(FeedbackKind::Correction, None, Some("first"), 1),
+            said(FeedbackKind::Correction, None, Some("second"), 2),
+            said(FeedbackKind::Thumb, Some(0.0), None, 3),
+        ];
+        let Verdict::Take {
+            label,
+            weight,
+            is_validated,
+            judged_at_us,
+            ..
+        } = verdict(&feedback)
+        else {
+            panic!("taken");
+        };
+        assert_eq!((label.as_deref(), judged_at_us), (Some("second"), 2));
+        assert!(weight > 1.0 && is_validated);
+    }
+
+    #[test]
+    fn what_a_program_says_counts_once_and_validates_nothing() {
+        let automated = Feedback {
+            source: FeedbackSource::Automated,
+            ..said(FeedbackKind::Correction, None, Some("other"), 1)
+        };
+        assert!(matches!(
+            verdict(&[automated]),
+            Verdict::Take { weight, is_validated: false, .. } if (weight - 1.0).abs() < 1e-9
+        ));
+        let thumb = Feedback {
+            source: FeedbackSource::Automated,
+            ..said(FeedbackKind::Thumb, Some(1.0), None, 1)
+        };
+        assert!(matches!(
+            verdict(&[thumb]),
+            Verdict::Take {
+                is_validated: false,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn dislike_rejects_and_silence_decides_nothing() {
+        let rejected = |feedback: Feedback| matches!(verdict(&[feedback]), Verdict::Reject(_));
+        assert!(rejected(said(FeedbackKind::Thumb, Some(0.0), None, 1)));
+        assert!(rejected(said(FeedbackKind::Rating, Some(3.0), None, 1)));
+        assert!(!rejected(said(FeedbackKind::Rating, Some(4.0), None, 1)));
+        assert_eq!(verdict(&[]), Verdict::Undecided);
+        assert_eq!(
+            verdict(&[said(FeedbackKind::Comment, None, None, 1)]),
+            Verdict::Undecided
+        );
+    }
+}

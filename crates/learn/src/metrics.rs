@@ -75,7 +75,7 @@ impl Evaluation {
     pub fn new(labels: &[String], probabilities: &[f32], truth: &[&str]) -> Self {
         let mut confusion: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut misclassified = Vec::new();
-        let mut bins = [(0.0f64, 0usize, 0usize); ECE_BINS];
+        let mut bins = [(0.0f64, 0usize); ECE_BINS];
         let (mut correct, mut log_loss) = (0usize, 0.0f64);
         let numbers: BTreeMap<&str, usize> =
             labels.iter().enumerate().map(|(n, l)| (l.as_str(), n)).collect();
@@ -93,7 +93,6 @@ impl Evaluation {
             let bin = ((probability * ECE_BINS as f64).ceil() as usize).clamp(1, ECE_BINS) - 1;
             bins[bin].0 += probability;
             bins[bin].1 += usize::from(is_right);
-            bins[bin].2 += 1;
             *confusion
                 .entry(label.to_owned())
                 .or_default()
@@ -126,7 +125,7 @@ impl Evaluation {
             macro_f1: mean(|metrics| metrics.f1),
             ece: bins
                 .iter()
-                .map(|(sum, right, _)| (sum - *right as f64).abs())
+                .map(|(sum, right)| (sum - *right as f64).abs())
                 .sum::<f64>()
                 / count,
             log_loss: log_loss / count,

@@ -9,7 +9,7 @@ use sqlx::{Postgres, Sqlite};
 use crate::codec::{OptionalText, StoredText};
 use crate::db::Exec;
 use crate::interactions::{INSERT_ONE_SQL, Interaction, columns};
-use crate::{Conn, StorageError};
+use crate::{Conn, Db, StorageError};
 
 /// Rows per statement on SQLite: enough to save round trips to its thread, few enough to plan fast.
 const SQLITE_ROWS: usize = 32;
@@ -34,6 +34,14 @@ const POSTGRES_INSERT: &str = concat!(
      $16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], \
      $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
+
+/// The statement that inserts many interactions.
+pub(crate) fn bulk_insert(db: &Db) -> &'static str {
+    match db {
+        Db::Sqlite { .. } => &SQLITE_INSERT,
+        Db::Postgres(_) => POSTGRES_INSERT,
+    }
+}
 
 /// Binds the columns of one interaction in order.
 macro_rules! bind_interaction {

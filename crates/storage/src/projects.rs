@@ -10,7 +10,6 @@ statements! {
               ON CONFLICT (name) DO NOTHING";
     FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us FROM projects WHERE name = $1";
     GET = "SELECT id, name, pseudonym_key, created_at_us FROM projects WHERE id = $1";
-    LIST = "SELECT id, name, pseudonym_key, created_at_us FROM projects ORDER BY id";
 }
 
 /// A tenant.
@@ -49,9 +48,4 @@ pub async fn get(conn: &mut Conn, id: ProjectId) -> Result<Project, StorageError
         noun: "project",
         id: id.to_string(),
     })
-}
-
-/// All projects.
-pub async fn list(conn: &mut Conn) -> Result<Vec<Project>, StorageError> {
-    Ok(rows!(fetch_all, conn, Project, LIST)?)
 }

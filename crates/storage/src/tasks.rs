@@ -15,7 +15,8 @@ statements! {
     FIND = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us FROM tasks WHERE id = $1";
     LIST = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us \
             FROM tasks WHERE project_id = $1 ORDER BY name";
-    LIST_ALL = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us FROM tasks ORDER BY id";
+    LIST_PAGE = "SELECT id, project_id, name, kind, policy, created_at_us, updated_at_us \
+                 FROM tasks WHERE project_id = $1 AND name > $2 ORDER BY name LIMIT $3";
     LOCK = "UPDATE tasks SET updated_at_us = updated_at_us WHERE id = $1";
     UPDATE_POLICY = "UPDATE tasks SET policy = $3, updated_at_us = $4 WHERE project_id = $1 AND id = $2";
 }
@@ -104,9 +105,14 @@ pub async fn list(conn: &mut Conn, project: ProjectId) -> Result<Vec<Task>, Stor
     Ok(rows!(fetch_all, conn, Task, LIST, project.0)?)
 }
 
-/// All tasks of all projects.
-pub async fn list_all(conn: &mut Conn) -> Result<Vec<Task>, StorageError> {
-    Ok(rows!(fetch_all, conn, Task, LIST_ALL)?)
+/// Tasks of a project whose names come after `after`, by name.
+pub async fn list_page(
+    conn: &mut Conn,
+    project: ProjectId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Task>, StorageError> {
+    Ok(rows!(fetch_all, conn, Task, LIST_PAGE, project.0, after, limit)?)
 }
 
 /// Lets no other transaction register or deploy a version of this task until the caller's one ends.

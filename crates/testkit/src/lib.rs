@@ -11,6 +11,7 @@
 )]
 
 mod app;
+mod disk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +21,7 @@ use hone_storage::Db;
 use tempfile::TempDir;
 
 pub use app::TestApp;
+pub use disk::SmallDisk;
 
 /// Where test clocks start: 2026-01-18T07:00:00Z.
 pub const START_US: i64 = 1_768_719_600_000_000;

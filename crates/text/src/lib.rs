@@ -8,4 +8,4 @@ mod words;
 
 pub use ngrams::{for_each_char_ngram, for_each_word_ngram};
 pub use normalise::{normalise, normalised_hash};
-pub use words::{WordBuffer, is_written_without_spaces};
+pub use words::WordBuffer;

@@ -3,8 +3,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Brings a text into the form in which exact duplicates are found: NFKC, lower case, runs of white space and
-/// invisible characters as one space, no sentence punctuation at the end.
+/// Brings a text into the form in which exact duplicates are found: NFKC, lower case, runs of white space as one
+/// space, invisible characters left out, no sentence punctuation at the end.
 pub fn normalise(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
     if text.is_ascii() {

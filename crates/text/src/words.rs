@@ -118,7 +118,7 @@ fn is_word(character: char) -> bool {
 }
 
 /// Whether the character belongs to a script that is written without spaces between words.
-pub fn is_written_without_spaces(character: char) -> bool {
+fn is_written_without_spaces(character: char) -> bool {
     matches!(character,
         '\u{0e00}'..='\u{0eff}'       // Thai, Lao
         | '\u{1000}'..='\u{109f}'     // Myanmar

@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use hone_domain::{ConversationId, Scope};
+use hone_domain::Scope;
 use hone_storage::conversations;
+use uuid::Uuid;
 
 use super::ConversationBody;
 use crate::auth::Caller;
@@ -16,8 +17,7 @@ pub(crate) struct ListParams {
     /// Items on a page, 1 to 500.
     limit: Option<i64>,
     /// `next` of the page before.
-    #[param(value_type = Option<uuid::Uuid>)]
-    after: Option<ConversationId>,
+    after: Option<String>,
 }
 
 /// List conversations, the last active first
@@ -31,17 +31,19 @@ pub(crate) async fn handle(
     caller.require(Scope::Read)?;
     let limit = checked_limit(params.limit)?;
     let mut conn = state.engine.db.read().await?;
-    let before = match params.after {
-        Some(id) => conversations::find(&mut conn, caller.project, id)
-            .await?
-            .map(|last| (last.last_at_us, last.id)),
-        None => None,
-    };
+    let before = params.after.as_deref().map(place).transpose()?;
     let rows = conversations::list(&mut conn, caller.project, before, limit + 1).await?;
     Ok(Json(Page::new(
         rows,
         limit,
-        |row| row.id.to_string(),
+        |row| format!("{}_{}", row.last_at_us, row.id),
         ConversationBody::from,
     )))
+}
+
+/// Reads where a page ended. The time is part of it: a conversation that goes on moves to the front of the list.
+fn place(after: &str) -> Result<(i64, Uuid), Problem> {
+    let parts = after.split_once('_');
+    let place = parts.and_then(|(at_us, id)| Some((at_us.parse().ok()?, id.parse().ok()?)));
+    place.ok_or_else(|| Problem::field("/query/after", "give the next of the page before"))
 }

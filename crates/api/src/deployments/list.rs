@@ -7,8 +7,7 @@ use hone_storage::deployments;
 
 use super::DeploymentBody;
 use crate::auth::Caller;
-use crate::datasets::list::TaskListParams;
-use crate::page::{Page, Params, checked_limit};
+use crate::page::{Page, Params, TaskListParams, checked_limit};
 use crate::{AppState, Problem};
 
 /// List deployments, latest first

@@ -7,8 +7,7 @@ use hone_storage::versions;
 
 use super::ModelBody;
 use crate::auth::Caller;
-use crate::datasets::list::TaskListParams;
-use crate::page::{Page, Params, checked_limit};
+use crate::page::{Page, Params, TaskListParams, checked_limit};
 use crate::{AppState, Problem};
 
 /// List registered model versions, latest first
@@ -28,6 +27,6 @@ pub(crate) async fn handle(
         rows,
         limit,
         |row| row.id.to_string(),
-        ModelBody::from,
+        |row| ModelBody::from(row).in_a_list(),
     )))
 }

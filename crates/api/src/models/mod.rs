@@ -10,6 +10,7 @@ use hone_storage::versions::{self, ModelVersion};
 use uuid::Uuid;
 
 use crate::Problem;
+use crate::page::headline;
 
 /// A registered model with its lineage.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
@@ -31,6 +32,16 @@ pub(crate) struct ModelBody {
     metrics: serde_json::Value,
     code_version: String,
     created_at: String,
+}
+
+impl ModelBody {
+    /// With the numbers of its evaluation only.
+    fn in_a_list(self) -> Self {
+        Self {
+            metrics: headline(self.metrics),
+            ..self
+        }
+    }
 }
 
 impl From<ModelVersion> for ModelBody {

@@ -7,8 +7,7 @@ use hone_storage::runs;
 
 use super::RunBody;
 use crate::auth::Caller;
-use crate::datasets::list::TaskListParams;
-use crate::page::{Page, Params, checked_limit};
+use crate::page::{Page, Params, TaskListParams, checked_limit};
 use crate::{AppState, Problem};
 
 /// List training runs, latest first
@@ -28,6 +27,6 @@ pub(crate) async fn handle(
         rows,
         limit,
         |row| row.id.to_string(),
-        RunBody::from,
+        |row| RunBody::from(row).in_a_list(),
     )))
 }

@@ -7,6 +7,8 @@ use hone_domain::{RunStatus, TrainingTrigger, format_rfc3339};
 use hone_storage::runs::Run;
 use uuid::Uuid;
 
+use crate::page::headline;
+
 /// One training run.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct RunBody {
@@ -44,6 +46,17 @@ pub(crate) struct RunBody {
     started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
+}
+
+impl RunBody {
+    /// With the numbers of its evaluations only.
+    fn in_a_list(self) -> Self {
+        Self {
+            metrics: self.metrics.map(headline),
+            baseline_metrics: self.baseline_metrics.map(headline),
+            ..self
+        }
+    }
 }
 
 impl From<Run> for RunBody {

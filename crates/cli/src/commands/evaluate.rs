@@ -17,6 +17,7 @@ const SHOWN_MISTAKES: usize = 10;
 
 pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyhow::Result<ExitCode> {
     let task = app.engine.get_task(app.project, &args.task).await?;
+    let spinner = output.spinner("measuring");
     let (version, evaluation, texts) = if let Some(file) = &args.file {
         let (texts, labels) = read_labelled(file)?;
         let (version, evaluation) = app
@@ -36,6 +37,7 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
             held_out.into_iter().map(|row| row.input).collect(),
         )
     };
+    spinner.finish_and_clear();
     let mut value = serde_json::to_value(&evaluation)?;
     value["version"] = serde_json::json!(version.version);
     output.result(&value, || {

@@ -65,7 +65,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Key(command) => keys::run(app, command, output).await,
         Command::Task(command) => tasks::run(app, command, output).await,
         Command::Import(args) => transfer::import(app, &args, output).await,
-        Command::Export(args) => transfer::export(app, &args).await,
+        Command::Export(args) => transfer::export(app, &args, output).await,
         Command::Curate(args) => train::curate(app, &args.task, output).await,
         Command::Train(args) => train::train(app, &args, output).await,
         Command::Evaluate(args) => evaluate::run(app, &args, output).await,

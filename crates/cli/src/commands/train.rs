@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 pub(super) async fn curate(app: &App, task: &str, output: Output) -> anyhow::Result<ExitCode> {
     let task = app.engine.get_task(app.project, task).await?;
-    let bar = output.bar(0, "curating");
+    let bar = output.spinner("curating");
     let told = |count| {
         bar.set_position(count as u64);
         Ok(())

@@ -159,11 +159,13 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
     Ok(())
 }
 
-pub(super) async fn export(app: &App, args: &ExportArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyhow::Result<ExitCode> {
     let format = format_of(args.format, &args.file)?;
     let task = app.engine.get_task(app.project, &args.task).await?;
+    let spinner = output.spinner("freezing");
     let dataset = app.engine.freeze(&task, None).await?;
     let rows = app.engine.load_rows(&dataset).await?;
+    spinner.finish_and_clear();
     if args.file.as_os_str() == "-" {
         write_dataset(&rows, format, BufWriter::new(std::io::stdout().lock()))?;
         return Ok(ExitCode::SUCCESS);

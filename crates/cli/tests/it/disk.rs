@@ -1,39 +1,14 @@
-//! A full disk: a clear error, nothing half-written, and everything acknowledged still there.
+//! A full or read-only disk: a clear error, nothing half-written, and everything acknowledged still there.
 
-use std::path::Path;
-use std::process::Command;
-
+use hone_testkit::SmallDisk;
 use serde_json::{Value, json};
 
-use crate::support::{Process, run_json};
-
-/// A small file system of its own, unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(folder: &'a Path) -> Option<Self> {
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-            .arg(folder)
-            .status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self(folder));
-        }
-        println!("skipped: no file system can be mounted here");
-        None
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
+use crate::support::{Process, hone, run_json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(folder.path()) else {
+    let Some(_disk) = SmallDisk::mount(folder.path(), "6m") else {
         return;
     };
     let key = run_json(folder.path(), None, &["key", "create"])["key"]
@@ -85,4 +60,27 @@ async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
             .unwrap();
         assert_eq!(shown.status(), 200, "an acknowledged interaction is gone");
     }
+}
+
+#[test]
+fn a_read_only_folder_is_said_plainly() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path(), "20m") else {
+        return;
+    };
+    run_json(folder.path(), None, &["task", "create", "intent"]);
+    disk.remount("ro");
+    for command in [
+        &["task", "create", "other"][..],
+        &["serve", "--listen", "127.0.0.1:0"],
+        &["doctor"],
+    ] {
+        let output = hone(folder.path(), None).args(command).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("writable"), "{command:?}: {said}");
+    }
+    disk.remount("rw");
+    let tasks = run_json(folder.path(), None, &["task", "list"]);
+    assert_eq!(tasks.as_array().unwrap().len(), 1, "{tasks}");
 }

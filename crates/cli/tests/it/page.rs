@@ -137,7 +137,5 @@ async fn the_page_shows_curve_versions_and_interactions_and_keeps_up() {
         .unwrap();
     let interactions = text("#task-intent .interactions").await;
     assert!(interactions.contains("confirmed order"), "{interactions}");
-    let screenshot = client.screenshot().await.unwrap();
-    std::fs::write(std::env::temp_dir().join("hone-page.png"), screenshot).unwrap();
     client.close().await.unwrap();
 }
