@@ -39,6 +39,15 @@ impl Output {
         }
     }
 
+    /// Prints one line of JSON for programs, which read lines of what goes on, or a sentence for people.
+    pub fn event(self, value: &serde_json::Value, for_people: &str) {
+        if self.json {
+            self.raw(&value.to_string());
+        } else {
+            self.raw(for_people);
+        }
+    }
+
     /// Prints a line whoever reads it.
     #[expect(clippy::unused_self, reason = "all output goes through this type")]
     pub fn raw(self, text: &str) {

@@ -340,11 +340,8 @@ impl Server {
             .lines()
             .next()
             .context("the server did not start")??;
-        let address = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http"))
-            .context("no address")?
-            .to_owned();
+        let said: Value = serde_json::from_str(&line)?;
+        let address = said["serving"].as_str().context("no address")?.to_owned();
         first_answer(address.trim_start_matches("http://"))?;
         let start_ms = start.elapsed().as_secs_f64() * 1e3;
         Ok(Self {

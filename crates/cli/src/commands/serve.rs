@@ -22,9 +22,10 @@ pub(super) async fn serve(app: &App, args: &ServeArgs, output: Output) -> anyhow
         .with_context(|| format!("cannot listen on {listen}; {hint}"))?;
     let running = server::start(app, listener, !args.no_worker).await?;
     let (url, kind) = (format!("http://{}", running.address), app.engine.db.kind());
-    output.result(&serde_json::json!({ "serving": url, "database": kind }), || {
-        output.raw(&format!("serving on {url} with {kind}"));
-    });
+    output.event(
+        &serde_json::json!({ "serving": url, "database": kind }),
+        &format!("serving on {url} with {kind}"),
+    );
     if keys::list(&mut app.engine.db.read().await?, app.project)
         .await?
         .is_empty()
@@ -45,11 +46,9 @@ pub(super) async fn worker(app: &App, output: Output) -> anyhow::Result<ExitCode
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     server::run_jobs(app, &app.engine.worker(), &stop, &tasks);
     let kind = app.engine.db.kind();
-    output.result(
+    output.event(
         &serde_json::json!({ "running": "jobs", "database": kind }),
-        || {
-            output.raw(&format!("running jobs with {kind}"));
-        },
+        &format!("running jobs with {kind}"),
     );
     server::stop_signal().await?;
     stop.cancel();
