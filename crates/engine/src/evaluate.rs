@@ -77,6 +77,14 @@ pub struct EvaluateRun {
     engine: Engine,
 }
 
+/// A trained model on which the gate decides.
+struct Candidate {
+    run: Run,
+    dataset: Dataset,
+    artifact_hash: String,
+    comparison: Comparison,
+}
+
 /// Both evaluations on the same rows.
 struct Comparison {
     candidate: Evaluation,
@@ -118,7 +126,7 @@ impl EvaluateRun {
         let dataset_id = run.dataset_id.ok_or_else(|| missing("dataset of run"))?;
         let artifact_hash = run
             .artifact_hash
-            .as_deref()
+            .clone()
             .ok_or_else(|| missing("artifact of run"))?;
         context.tell(0.1, "loading the held-out rows");
         let dataset = engine
@@ -133,7 +141,7 @@ impl EvaluateRun {
         let (comparison, mut conn) = loop {
             context.check_cancelled()?;
             context.tell(0.3, "comparing with the version that serves");
-            let comparison = engine.compare(&run, artifact_hash, &held_out).await?;
+            let comparison = engine.compare(&run, &artifact_hash, &held_out).await?;
             let mut conn = engine.db.begin().await?;
             tasks::lock(&mut conn, TaskId(run.task_id)).await?;
             let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
@@ -142,60 +150,16 @@ impl EvaluateRun {
             }
             conn.rollback().await?;
         };
-        let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
-        let baseline = comparison.baseline.as_ref().map(|baseline| &baseline.evaluation);
-        let decision = Decision::by_f1(
-            &comparison.candidate,
-            baseline,
-            task.policy.deployment.max_f1_drop,
-        );
-        let version = engine
-            .register(
-                &mut conn,
-                &task,
-                &run,
-                &dataset,
-                artifact_hash,
-                &comparison,
-                &decision,
-            )
-            .await?;
-        let completed = Run {
-            status: run.status.transition(RunStatus::Completed)?,
-            finished_at_us: Some(engine.ids.now_us()),
-            model_version_id: Some(version.id),
-            baseline_version_id: comparison.baseline.as_ref().map(|baseline| baseline.version),
-            metrics: Some(json_of(&comparison.candidate)?),
-            baseline_metrics: baseline.map(json_of).transpose()?,
-            decision: Some(json_of(&decision)?),
-            ..run
+        let candidate = Candidate {
+            run,
+            dataset,
+            artifact_hash,
+            comparison,
         };
-        runs::update(&mut conn, &completed).await?;
-        let deployed = decision.accepted && task.policy.deployment.automatic;
-        if deployed {
-            let kind = if comparison.serving.is_none() {
-                DeploymentKind::First
-            } else {
-                DeploymentKind::Gate
-            };
-            let id = engine.ids.next();
-            engine
-                .deploy_in(&mut conn, &task, &version, kind, &decision.reason, id)
-                .await?;
-        }
-        engine.enqueue_due_training(&mut conn, &task).await?;
-        let result = serde_json::json!({
-            "run_id": completed.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
-            "reason": decision.reason,
-        });
+        let result = engine.settle(&mut conn, candidate).await?;
         context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;
-        tracing::info!(
-            task = task.name,
-            version = version.version,
-            accepted = decision.accepted,
-            "run evaluated"
-        );
+        tracing::info!(%result, "run evaluated");
         Ok(result)
     }
 }
@@ -241,17 +205,62 @@ impl Engine {
         .await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a version's lineage is what these are")]
+    /// Decides on a candidate: registers it, completes its run and, where the gate and the task's policy say so, deploys
+    /// it; all in the caller's transaction. Gives what the job says of it.
+    async fn settle(&self, conn: &mut Conn, candidate: Candidate) -> Result<serde_json::Value, EngineError> {
+        let task = tasks::get(conn, TaskId(candidate.run.task_id)).await?;
+        let comparison = &candidate.comparison;
+        let baseline = comparison.baseline.as_ref();
+        let decision = Decision::by_f1(
+            &comparison.candidate,
+            baseline.map(|baseline| &baseline.evaluation),
+            task.policy.deployment.max_f1_drop,
+        );
+        let version = self.register(conn, &task, &candidate, &decision).await?;
+        let completed = Run {
+            status: candidate.run.status.transition(RunStatus::Completed)?,
+            finished_at_us: Some(self.ids.now_us()),
+            model_version_id: Some(version.id),
+            baseline_version_id: baseline.map(|baseline| baseline.version),
+            metrics: Some(json_of(&comparison.candidate)?),
+            baseline_metrics: baseline
+                .map(|baseline| json_of(&baseline.evaluation))
+                .transpose()?,
+            decision: Some(json_of(&decision)?),
+            ..candidate.run.clone()
+        };
+        runs::update(conn, &completed).await?;
+        let deployed = decision.accepted && task.policy.deployment.automatic;
+        if deployed {
+            let kind = if comparison.serving.is_none() {
+                DeploymentKind::First
+            } else {
+                DeploymentKind::Gate
+            };
+            let id = self.ids.next();
+            self.deploy_in(conn, &task, &version, kind, &decision.reason, id)
+                .await?;
+        }
+        self.enqueue_due_training(conn, &task).await?;
+        Ok(serde_json::json!({
+            "run_id": completed.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
+            "reason": decision.reason,
+        }))
+    }
+
     async fn register(
         &self,
         conn: &mut Conn,
         task: &Task,
-        run: &Run,
-        dataset: &Dataset,
-        artifact_hash: &str,
-        comparison: &Comparison,
+        candidate: &Candidate,
         decision: &Decision,
     ) -> Result<ModelVersion, EngineError> {
+        let Candidate {
+            run,
+            dataset,
+            artifact_hash,
+            comparison,
+        } = candidate;
         let latest = versions::find_latest(conn, task.task_id()).await?;
         let labels_changed = comparison
             .baseline
@@ -278,7 +287,7 @@ impl Engine {
             } else {
                 Stage::Refused
             },
-            artifact_hash: artifact_hash.to_owned(),
+            artifact_hash: artifact_hash.clone(),
             artifact_bytes: run.artifact_bytes.unwrap_or_default(),
             dataset_hash: dataset.content_hash.clone(),
             trainer: run.trainer.clone(),

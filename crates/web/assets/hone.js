@@ -10,7 +10,7 @@
       width: element.clientWidth,
       height: 220,
       scales: { y: { range: [0, 1] } },
-      axes: [{}, { values: function (_, ticks) { return ticks.map(function (tick) { return Math.round(tick * 100) + " %"; }); } }],
+      axes: [{}, { size: 60, values: function (_, ticks) { return ticks.map(function (tick) { return Math.round(tick * 100) + " %"; }); } }],
       series: [
         { label: "evaluated" },
         { label: "accuracy", stroke: "#2456c4", width: 2, spanGaps: true, points: { show: true, size: 6 } },

@@ -1,47 +1,11 @@
 //! The loop turns over HTTP: corrections become examples, examples a model, the gate refuses a worse one, rollback goes
 //! back in one step.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking and says why it skips"
-)]
-
 use hone_engine::EngineSettings;
-use hone_testkit::{SmallDisk, TestApp};
+use hone_testkit::TestApp;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
-const LABELS: [(&str, &str); 3] = [
-    ("order", "where is my parcel"),
-    ("refund", "give my money back"),
-    ("login", "reset the password"),
-];
-
-/// Sends `count` messages that a person labels.
-async fn correct(app: &TestApp, count: usize, offset: usize) {
-    for number in offset..offset + count {
-        let (label, text) = LABELS[number % 3];
-        let new = json!({ "task": "intent", "input": format!("{text} number {number}"), "label": "unknown" });
-        let (_, body) = app.post("/v1/interactions", &new).await;
-        let correction = json!({ "interaction_id": body["id"], "kind": "correction", "label": label });
-        assert_eq!(app.post("/v1/feedback", &correction).await.0, 201);
-    }
-}
-
-async fn versions(app: &TestApp) -> Vec<(String, String)> {
-    let (_, models) = app.get("/v1/models?task=intent").await;
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    models["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|model| (text(&model["version"]), text(&model["stage"])))
-        .collect()
-}
-
-async fn classify(app: &TestApp, text: &str) -> (u16, Value) {
-    app.post("/v1/classify", &json!({ "task": "intent", "text": text }))
-        .await
-}
+use crate::desk::{classify, correct, versions};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
@@ -297,135 +261,6 @@ fn the_openapi_document_is_complete_and_stays_the_same() {
     insta::assert_snapshot!(document.to_pretty_json().unwrap());
 }
 
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_ends_with_its_job_and_is_tried_again_with_it(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(app) = TestApp::of_kind(kind).await else {
-        return;
-    };
-    correct(&app, 30, 0).await;
-    app.run_jobs().await;
-    let (_, started) = app.post("/v1/tasks/intent/train", &json!({})).await;
-    let (job, run) = (
-        started["job_id"].as_str().unwrap(),
-        started["run_id"].as_str().unwrap(),
-    );
-    let status = async || app.get(&format!("/v1/runs/{run}")).await.1["status"].clone();
-    let (code, cancelled) = app.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await;
-    assert_eq!((code, &cancelled["state"]), (200, &json!("cancelled")));
-    assert_eq!(status().await, "cancelled");
-    assert_eq!(
-        app.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await.0,
-        409
-    );
-
-    let (code, again) = app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await;
-    assert_eq!((code, &again["state"]), (200, &json!("queued")), "{again}");
-    app.run_jobs().await;
-    assert_eq!(status().await, "completed");
-    assert_eq!(
-        app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await.0,
-        409
-    );
-    // Automatic training is not held up by the run that was stopped.
-    correct(&app, 150, 1_000).await;
-    app.run_jobs().await;
-    assert_eq!(versions(&app).await.len(), 3);
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn every_post_can_be_repeated_with_its_key(#[values("sqlite", "postgres")] kind: &str) {
-    let Some(app) = TestApp::of_kind(kind).await else {
-        return;
-    };
-    let twice = async |key: &str, path: &str, body: Value| {
-        let (first, second) = (
-            app.post_once(key, path, &body).await,
-            app.post_once(key, path, &body).await,
-        );
-        assert!(first.0 < 300 && second.0 < 300, "{path}: {first:?} {second:?}");
-        (first.1, second.1)
-    };
-    let (a, b) = twice("a", "/v1/tasks", json!({ "name": "second", "kind": "classify" })).await;
-    assert_eq!(a, b);
-    let examples: Vec<Value> = (0..30)
-        .map(|number| {
-            let (label, text) = LABELS[number % 3];
-            json!({ "input": format!("{text} {number}"), "label": label })
-        })
-        .collect();
-    let (a, b) = twice(
-        "b",
-        "/v1/examples",
-        json!({ "task": "intent", "examples": examples }),
-    )
-    .await;
-    assert_eq!(a, b);
-    let (_, list) = app.get("/v1/examples?task=intent&limit=500").await;
-    assert_eq!(list["items"].as_array().unwrap().len(), 30);
-    app.run_jobs().await;
-    let (a, b) = twice("c", "/v1/datasets", json!({ "task": "intent" })).await;
-    assert_eq!(a["id"], b["id"]);
-    let (a, b) = twice("d", "/v1/tasks/intent/train", json!({ "settings": { "c": 0.5 } })).await;
-    assert_eq!(a, b);
-    app.run_jobs().await;
-    assert_eq!(versions(&app).await.len(), 2, "one by the trigger, one by hand");
-    let (a, b) = twice(
-        "e",
-        "/v1/deployments",
-        json!({ "task": "intent", "version": "1.0.0" }),
-    )
-    .await;
-    assert_eq!(a, b);
-    let id = a["id"].as_str().unwrap();
-    let (a, b) = twice("f", &format!("/v1/deployments/{id}/rollback"), json!({})).await;
-    assert_eq!(a, b);
-    let (a, b) = twice(
-        "g",
-        "/v1/classify",
-        json!({ "task": "intent", "texts": ["my parcel", "my money"] }),
-    )
-    .await;
-    assert_eq!(a, b);
-    let lines = "{\"task\":\"intent\",\"input\":\"a\"}\n{\"task\":\"intent\",\"input\":\"b\"}\n";
-    let http = reqwest::Client::new();
-    let stream = async || {
-        let request = http
-            .post(format!("{}/v1/interactions", app.address))
-            .header("idempotency-key", "h")
-            .header("content-type", "application/x-ndjson");
-        let response = request.bearer_auth(&app.key).body(lines).send().await.unwrap();
-        response.json::<Value>().await.unwrap()
-    };
-    assert_eq!(stream().await["recorded"], 2);
-    assert_eq!(stream().await["duplicates"], 2);
-    let (_, list) = app.get("/v1/interactions?task=intent").await;
-    assert_eq!(list["items"].as_array().unwrap().len(), 4);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_measurement_by_hand_is_a_job_with_the_evaluation_as_its_result() {
-    let app = TestApp::of_kind("sqlite").await.unwrap();
-    correct(&app, 60, 0).await;
-    app.run_jobs().await;
-    let (status, started) = app.post("/v1/tasks/intent/evaluate", &json!({})).await;
-    assert_eq!(status, 202, "{started}");
-    app.run_jobs().await;
-    let (_, job) = app
-        .get(&format!("/v1/jobs/{}", started["job_id"].as_str().unwrap()))
-        .await;
-    assert_eq!(
-        (&job["state"], &job["result"]["version"]),
-        (&json!("succeeded"), &json!("1.0.0"))
-    );
-    assert!(job["result"]["metrics"]["macro_f1"].as_f64().is_some(), "{job}");
-    let (status, problem) = app
-        .post("/v1/tasks/intent/evaluate", &json!({ "version": "9.9.9" }))
-        .await;
-    assert_eq!(status, 404, "{problem}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_is_judged_again_stays_in_its_part_and_the_later_word_wins() {
     let app = TestApp::of_kind("sqlite").await.unwrap();
@@ -496,49 +331,4 @@ async fn policies_out_of_bounds_are_refused_by_name() {
     }
     let nameless = json!({ "task": "in\u{0}tent", "input": "hello" });
     assert_eq!(app.post("/v1/interactions", &nameless).await.0, 404);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_artifact_disk_fails_the_run_and_the_old_version_serves() {
-    let app = TestApp::of_kind("sqlite").await.unwrap();
-    correct(&app, 60, 0).await;
-    app.run_jobs().await;
-    let full = app.database.folder.path().join("artifacts");
-    let kept = app.database.folder.path().join("kept");
-    std::fs::rename(&full, &kept).unwrap();
-    std::fs::create_dir(&full).unwrap();
-    let Some(disk) = SmallDisk::mount(&full, "4k") else {
-        return;
-    };
-    let (_, started) = app
-        .post("/v1/tasks/intent/train", &json!({ "settings": { "c": 0.5 } }))
-        .await;
-    // Worth trying again: somebody may free space.
-    for _attempt in 0..5 {
-        app.run_jobs().await;
-        app.clock.advance_us(1_000_000_000);
-    }
-    let path = format!("/v1/runs/{}", started["run_id"].as_str().unwrap());
-    let (_, run) = app.get(&path).await;
-    assert_eq!(run["status"], "failed", "{run}");
-    assert!(run["error"].as_str().unwrap().contains("free space"), "{run}");
-    assert_eq!(classify(&app, "money back").await.1["model_version"], "1.0.0");
-    for folder in std::fs::read_dir(&full).unwrap() {
-        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
-            let file = file.unwrap();
-            let hash = hone_learn::artifact::content_hash(&std::fs::read(file.path()).unwrap());
-            assert_eq!(file.file_name().to_str(), Some(hash.as_str()), "half-written");
-        }
-    }
-
-    drop(disk);
-    std::fs::remove_dir(&full).unwrap();
-    std::fs::rename(&kept, &full).unwrap();
-    let job = started["job_id"].as_str().unwrap();
-    assert_eq!(
-        app.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await.0,
-        200
-    );
-    app.run_jobs().await;
-    assert_eq!(app.get(&path).await.1["status"], "completed");
 }

@@ -1,0 +1,8 @@
+//! The API through the whole app: what is recorded, how the loop turns, what may be repeated and how things go wrong.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod desk;
+mod jobs;
+mod recording;
+mod repeating;
+mod turning;

@@ -1,0 +1,196 @@
+//! The one task of a process that writes records: what waits in the queue goes into one transaction, and its senders are
+//! answered after the commit.
+
+use std::sync::Arc;
+
+use hone_domain::{Identity, Ids, InteractionId, ProjectId, TaskId};
+use hone_storage::feedback::Feedback;
+use hone_storage::interactions::Interaction;
+use hone_storage::{Conn, Db, Inserted, StorageError, feedback, interactions};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{InteractionRecord, Record, RecordOutcome, Recorded, Request};
+use crate::effects::Effects;
+
+/// How often a group is written at most when the database ends the transaction in favour of another one.
+const WRITE_ATTEMPTS: usize = 4;
+
+/// The one task that writes records.
+pub(super) struct Writer {
+    pub db: Db,
+    pub ids: Ids,
+    pub group_rows: usize,
+}
+
+impl Writer {
+    pub async fn run(self, mut receiver: mpsc::Receiver<Request>, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                first = receiver.recv() => first,
+                // From here on `recv` gives what is queued, then nothing.
+                () = stop.cancelled(), if !receiver.is_closed() => {
+                    receiver.close();
+                    continue;
+                }
+            };
+            let Some(first) = first else { return };
+            let mut rows = first.records.len();
+            let mut group = vec![first];
+            while rows < self.group_rows
+                && let Ok(next) = receiver.try_recv()
+            {
+                rows += next.records.len();
+                group.push(next);
+            }
+            self.write_group(group).await;
+        }
+    }
+
+    async fn write_group(&self, group: Vec<Request>) {
+        let (mut replies, mut records) = (Vec::with_capacity(group.len()), Vec::new());
+        for request in group {
+            replies.push((request.records.len(), request.reply, request.room));
+            records.extend(request.records);
+        }
+        let written = self.write_records(records).await.map_err(Arc::new);
+        if let Err(error) = &written {
+            tracing::error!(%error, "a group of records was not written; its senders are told");
+        }
+        let mut outcomes = written.map(Vec::into_iter);
+        for (count, reply, _room) in replies {
+            let answer = match &mut outcomes {
+                Ok(outcomes) => Ok(outcomes.by_ref().take(count).collect()),
+                Err(error) => Err(error.clone()),
+            };
+            // A caller that has gone away misses the answer, not the record.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Writes all records in one transaction, again when the database asks for it; outcomes come in the order of the
+    /// records.
+    async fn write_records(&self, records: Vec<Record>) -> Result<Vec<Recorded>, StorageError> {
+        let group = Group::of(records);
+        let mut attempt = 1;
+        loop {
+            match self.write_once(&group).await {
+                Err(error) if error.is_rolled_back() && attempt < WRITE_ATTEMPTS => {
+                    tracing::warn!(%error, attempt, "a group of records is written again");
+                    attempt += 1;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_once(&self, group: &Group) -> Result<Vec<Recorded>, StorageError> {
+        let mut outcomes: Vec<Option<Recorded>> = vec![None; group.interactions.len() + group.feedback.len()];
+        let mut conn = self.db.begin().await?;
+        let mut effects = Effects::default();
+        if !group.interactions.is_empty() {
+            let inserted = interactions::insert_many(&mut conn, &group.interactions).await?;
+            let rows = group.interactions.iter().zip(&group.contexts).zip(inserted);
+            let mut arrived = Vec::new();
+            for ((row, context), inserted) in rows {
+                outcomes[context.position] = Some(recorded(row.id, inserted, None));
+                if inserted == Inserted::New {
+                    effects.of_interaction(row, context.conversation.as_deref(), context.identity.as_ref());
+                    arrived.push(row);
+                }
+            }
+            join_early_feedback(&mut conn, &mut effects, &arrived).await?;
+        }
+        for (position, row) in &group.feedback {
+            let outcome = feedback::insert(&mut conn, row).await?;
+            outcomes[*position] = Some(recorded(row.id, outcome.inserted, outcome.is_mismatch));
+            if let (Inserted::New, Some(task)) = (outcome.inserted, outcome.task) {
+                effects.of_feedback(row, task, outcome.is_mismatch);
+            }
+        }
+        effects.write(&mut conn, &self.ids).await?;
+        conn.commit().await?;
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+}
+
+/// Records that are written together, by kind.
+#[derive(Default)]
+struct Group {
+    interactions: Vec<Interaction>,
+    /// What belongs to each interaction beside its row.
+    contexts: Vec<InteractionContext>,
+    /// Feedback with its position among all records.
+    feedback: Vec<(usize, Box<Feedback>)>,
+}
+
+struct InteractionContext {
+    /// Position among all records.
+    position: usize,
+    conversation: Option<String>,
+    identity: Option<Identity>,
+}
+
+impl Group {
+    fn of(records: Vec<Record>) -> Self {
+        let mut group = Self::default();
+        for (position, record) in records.into_iter().enumerate() {
+            match record {
+                Record::Interaction(record) => {
+                    let InteractionRecord {
+                        row,
+                        conversation,
+                        identity,
+                    } = *record;
+                    group.interactions.push(row);
+                    group.contexts.push(InteractionContext {
+                        position,
+                        conversation,
+                        identity,
+                    });
+                }
+                Record::Feedback(feedback) => group.feedback.push((position, feedback)),
+            }
+        }
+        group
+    }
+}
+
+/// Joins feedback that came before its interaction. Only an id that the client gave can have been spoken of before.
+async fn join_early_feedback(
+    conn: &mut Conn,
+    effects: &mut Effects,
+    arrived: &[&Interaction],
+) -> Result<(), StorageError> {
+    let mut awaited: Option<(Uuid, bool)> = None;
+    for row in arrived.iter().filter(|row| row.content_hash.is_some()) {
+        let project = ProjectId(row.project_id);
+        let is_awaited = match awaited {
+            Some((known, is_awaited)) if known == row.project_id => is_awaited,
+            _ => feedback::has_early(conn, project).await?,
+        };
+        awaited = Some((row.project_id, is_awaited));
+        if !is_awaited {
+            continue;
+        }
+        for joined in feedback::join_early_of(conn, project, InteractionId(row.id)).await? {
+            effects.of_feedback(&joined, TaskId(row.task_id), joined.is_mismatch);
+        }
+    }
+    Ok(())
+}
+
+fn recorded(id: Uuid, inserted: Inserted, is_mismatch: Option<bool>) -> Recorded {
+    let outcome = match inserted {
+        Inserted::New => RecordOutcome::Recorded,
+        Inserted::Duplicate => RecordOutcome::Duplicate,
+        Inserted::Conflict => RecordOutcome::Conflict,
+    };
+    Recorded {
+        id,
+        outcome,
+        is_mismatch,
+    }
+}
