@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use hone_domain::{Identity, InteractionStatus, NewInteraction, Scope, require_text};
-use hone_engine::{Answer, RecordBatch, Served};
+use hone_domain::{Identity, InteractionId, InteractionStatus, NewInteraction, Scope, require_text};
+use hone_engine::{Answer, RecordBatch, RecordOutcome, Served};
+use hone_storage::interactions;
 use hone_storage::tasks::Task;
 
 use crate::auth::Caller;
 use crate::body::JsonBody;
+use crate::interactions::record::id_is_taken;
 use crate::problem::ProblemBody;
 use crate::repeat::IdempotencyKey;
-use crate::{AppState, Problem, ProblemKind};
+use crate::{AppState, Problem};
 
 /// Texts of one request.
 const MAX_TEXTS: usize = 1_000;
@@ -29,6 +31,7 @@ pub(crate) struct ClassifyRequest {
     /// The client's name for the conversation.
     conversation: Option<String>,
     /// The person the text is about.
+    #[serde(default, deserialize_with = "hone_domain::optional_object")]
     subject: Option<Identity>,
 }
 
@@ -144,7 +147,9 @@ async fn record<'a>(
 ) -> Result<Vec<uuid::Uuid>, Problem> {
     let pseudonym_key = state.pseudonym_key(caller.project).await?;
     let mut batch = RecordBatch::default();
+    let mut texts = Vec::new();
     for (index, (text, answer)) in answered.enumerate() {
+        texts.push(*text);
         let status = if answer.label.is_some() {
             InteractionStatus::Ok
         } else {
@@ -171,23 +176,23 @@ async fn record<'a>(
             .recorder()
             .add_interaction(&mut batch, task, &pseudonym_key, new, false, version)?;
     }
-    let expected = batch.len();
-    let ids: Vec<uuid::Uuid> = state
-        .engine
-        .recorder()
-        .write(batch)
-        .await?
-        .into_iter()
-        .map(|recorded| recorded.id)
-        .collect();
-    if ids.len() == expected {
-        Ok(ids)
-    } else {
-        Err(Problem::new(
-            ProblemKind::Internal,
-            "not every prediction was recorded",
-        ))
+    let written = state.engine.recorder().write(batch).await?;
+    for (recorded, text) in written.iter().zip(&texts) {
+        // The same text asked again under its key is the same interaction, even if another version answers by now.
+        if recorded.outcome == RecordOutcome::Conflict
+            && !is_recorded(caller, state, recorded.id, text).await?
+        {
+            return Err(id_is_taken(recorded.id));
+        }
     }
+    Ok(written.into_iter().map(|recorded| recorded.id).collect())
+}
+
+/// Whether the interaction with this id asked this text.
+async fn is_recorded(caller: &Caller, state: &AppState, id: uuid::Uuid, text: &str) -> Result<bool, Problem> {
+    let mut conn = state.engine.db.read().await?;
+    let found = interactions::find(&mut conn, caller.project, InteractionId(id)).await?;
+    Ok(found.is_some_and(|interaction| interaction.input.0 == text))
 }
 
 fn prediction_body(answer: Answer, interaction_id: Option<uuid::Uuid>) -> PredictionBody {

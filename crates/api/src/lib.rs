@@ -16,6 +16,7 @@ mod health;
 mod interactions;
 mod jobs;
 mod models;
+mod openapi;
 mod page;
 mod problem;
 mod references;
@@ -33,7 +34,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -49,7 +49,7 @@ const BODY_IDLE: Duration = Duration::from_mins(1);
 /// Everything under `/v1`, the health checks, and the OpenAPI document with its page.
 pub fn router(state: AppState) -> Router {
     let (routes, document) = endpoints().split_for_parts();
-    let document = complete(document);
+    let document = openapi::complete(document);
     routes
         .merge(docs::router(&document))
         .merge(health::router())
@@ -65,7 +65,7 @@ pub fn router(state: AppState) -> Router {
 
 /// The OpenAPI document.
 pub fn openapi() -> OpenApi {
-    complete(endpoints().into_openapi())
+    openapi::complete(endpoints().into_openapi())
 }
 
 fn endpoints() -> OpenApiRouter<AppState> {
@@ -99,19 +99,4 @@ fn endpoints() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::events::handle))
         .routes(routes!(jobs::cancel::handle))
         .routes(routes!(jobs::retry::handle))
-}
-
-fn complete(mut document: OpenApi) -> OpenApi {
-    "Hone".clone_into(&mut document.info.title);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    document.info.description = Some("Makes an AI feature better with every use.".to_owned());
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("an API key of a project"))
-        .build();
-    document
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("key", SecurityScheme::Http(bearer));
-    document
 }

@@ -32,6 +32,8 @@ pub enum ProblemKind {
     Conflict,
     /// The body is too large.
     TooLarge,
+    /// The body is compressed in a way that is not known.
+    UnknownEncoding,
     /// The write queue is full.
     QueueFull,
     /// The task has no model yet.
@@ -66,6 +68,11 @@ impl ProblemKind {
                 "too-large",
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "The body is too large",
+            ),
+            Self::UnknownEncoding => (
+                "unknown-encoding",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body's encoding is not known",
             ),
             Self::QueueFull => (
                 "queue-full",
@@ -266,6 +273,10 @@ impl From<StorageError> for Problem {
 pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        let detail = "this content encoding is not known; send the body plain or with gzip";
+        response = Problem::new(ProblemKind::UnknownEncoding, detail).into_response();
+    }
     if let Some(mut problem) = response.extensions_mut().remove::<ProblemBody>() {
         problem.instance = Some(path);
         response.headers_mut().remove(header::CONTENT_LENGTH);

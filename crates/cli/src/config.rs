@@ -97,7 +97,63 @@ impl Config {
         if let Some(project) = &args.project {
             config.project.clone_from(project);
         }
+        config.check()?;
         Ok(config)
+    }
+
+    /// Refuses what cannot work, by the name of the setting.
+    fn check(&self) -> anyhow::Result<()> {
+        let refuse = |setting: &str, problem: &str| Err(anyhow::anyhow!("{setting}: {problem}"));
+        let port = self
+            .server
+            .listen
+            .rsplit_once(':')
+            .map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(_))) {
+            let problem = format!(
+                "\"{}\" is no address; write it like 127.0.0.1:8080",
+                self.server.listen
+            );
+            return refuse("server.listen", &problem);
+        }
+        if let Some((scheme, _)) = self.database_url().split_once("://")
+            && !matches!(scheme, "postgres" | "postgresql")
+        {
+            let problem = format!("\"{scheme}\" is not known; give a file, or postgres://…");
+            return refuse("database", &problem);
+        }
+        let is_name = |text: &str| {
+            !text.is_empty()
+                && text
+                    .chars()
+                    .all(|character| character.is_alphanumeric() || "-_.".contains(character))
+        };
+        if !is_name(&self.project) {
+            let problem = format!("\"{}\" is no name; use letters, digits, - _ and .", self.project);
+            return refuse("project", &problem);
+        }
+        for (setting, value, least, most) in [
+            (
+                "recorder.queue_bytes",
+                self.recorder.queue_bytes,
+                1 << 20,
+                1 << 40,
+            ),
+            ("recorder.group_rows", self.recorder.group_rows, 1, 100_000),
+            ("jobs.concurrency", self.jobs.concurrency, 1, 256),
+        ] {
+            if !(least..=most).contains(&value) {
+                return refuse(setting, &format!("is {value}; give {least} to {most}"));
+            }
+        }
+        if !is_log_level(&self.log.level) {
+            let problem = format!(
+                "\"{}\" is no level; give error, warn, info, debug or trace, or parts such as warn,hone_engine=debug",
+                self.log.level
+            );
+            return refuse("log.level", &problem);
+        }
+        Ok(())
     }
 
     /// Where the database is.
@@ -125,6 +181,15 @@ impl Config {
     pub fn template() -> String {
         confique::toml::template::<Self>(confique::toml::FormatOptions::default())
     }
+}
+
+/// Whether every part is a level, or a module with one: a word that is none would switch the log off in silence.
+fn is_log_level(given: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    given.split(',').all(|part| {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        LEVELS.contains(&level.trim().to_ascii_lowercase().as_str())
+    })
 }
 
 /// A misspelt setting would otherwise be ignored in silence.
@@ -177,6 +242,27 @@ mod tests {
     #[test]
     fn the_template_is_complete_and_stays_the_same() {
         insta::assert_snapshot!(Config::template());
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hone.toml");
+        for (text, setting) in [
+            ("server.listen = \"foo\"", "server.listen"),
+            ("server.listen = \"127.0.0.1:99999\"", "server.listen"),
+            ("database = \"mysql://x\"", "database"),
+            ("project = \"bad name/\"", "project"),
+            ("recorder.queue_bytes = 0", "recorder.queue_bytes"),
+            ("jobs.concurrency = 0", "jobs.concurrency"),
+            ("log.level = \"nonsense\"", "log.level"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let args =
+                <Args as clap::Parser>::parse_from(["hone", "--config", file.to_str().unwrap(), "doctor"]);
+            let error = format!("{:#}", Config::read(&args).unwrap_err());
+            assert!(error.starts_with(setting), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod output;
 mod server;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -22,8 +23,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(output, &error.into()),
     };
-    match runtime.block_on(commands::run(args, output)) {
+    let code = match runtime.block_on(commands::run(args, output)) {
         Ok(code) => code,
         Err(error) => failure::report(output, &error),
-    }
+    };
+    // What still computes on a blocking thread is not waited for: its job is taken up again.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
 }

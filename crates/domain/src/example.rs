@@ -34,6 +34,12 @@ impl NewExample {
     /// Checks every field against the kind of task that is to learn from it.
     pub fn validate(&self, kind: TaskKind) -> Result<(), InvalidInput> {
         require_text("/input", &self.input)?;
+        if self.input.trim().is_empty() {
+            return Err(InvalidInput::field(
+                "/input",
+                "is empty; give the text that is asked",
+            ));
+        }
         match kind {
             TaskKind::Classify if self.label.is_none() => {
                 return Err(InvalidInput::field(
@@ -96,6 +102,7 @@ mod tests {
                 "/label",
             ),
             (changed(|example| example.input.push('\0')), "/input"),
+            (changed(|example| " ".clone_into(&mut example.input)), "/input"),
             (changed(|example| example.weight = Some(-1.0)), "/weight"),
             (changed(|example| example.weight = Some(f64::NAN)), "/weight"),
             (

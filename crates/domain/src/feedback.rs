@@ -83,7 +83,11 @@ pub struct NewFeedback {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// For `preference`: the two answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::optional_object"
+    )]
     pub preference: Option<Preference>,
     /// For `used`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

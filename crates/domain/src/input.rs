@@ -1,5 +1,7 @@
 //! What is said of bad input: which field, and what it should be.
 
+use crate::object::Object;
+
 /// One field that cannot be taken, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
@@ -24,12 +26,12 @@ impl InvalidInput {
     }
 }
 
-/// Reads one JSON document into `T`; a refusal names the field by its JSON pointer.
+/// Reads one JSON object into `T`; a refusal names the field by its JSON pointer.
 ///
 /// The fast path costs one plain parse; only a refused document is read a second time, to find the field.
 pub fn parse_json<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, InvalidInput> {
-    let plain_error = match serde_json::from_slice(document) {
-        Ok(value) => return Ok(value),
+    let plain_error = match serde_json::from_slice::<Object<T>>(document) {
+        Ok(object) => return Ok(object.0),
         Err(error) => error,
     };
     if std::str::from_utf8(document).is_err() {
@@ -39,7 +41,7 @@ pub fn parse_json<T: serde::de::DeserializeOwned>(document: &[u8]) -> Result<T, 
         ));
     }
     let mut reader = serde_json::Deserializer::from_slice(document);
-    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+    match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
         Ok(_) => Err(InvalidInput::field("", format!("not valid JSON: {plain_error}"))),
         Err(error) => {
             let (mut pointer, detail) = (json_pointer(error.path()), error.inner().to_string());

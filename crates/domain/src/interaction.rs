@@ -108,7 +108,11 @@ pub struct NewInteraction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<u32>,
     /// The person the interaction is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::optional_object"
+    )]
     pub subject: Option<Identity>,
     /// Time to answer, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ mod ids;
 mod input;
 mod interaction;
 mod lifecycle;
+mod object;
 mod policy;
 mod scope;
 mod version;
@@ -30,6 +31,7 @@ pub use interaction::{
 pub use lifecycle::{
     DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage,
 };
+pub use object::{object, objects, optional_object};
 pub use policy::{
     CurationPolicy, DeploymentPolicy, PredictionPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy,
     TrainingTrigger,
@@ -51,7 +53,7 @@ pub struct UnknownVariant {
 
 /// Declares an enum whose variants have one spelling in JSON, in the database and in messages.
 macro_rules! spelled_enum {
-    ($(#[$meta:meta])* $name:ident ($noun:literal) { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident ($noun:literal) { $($(#[$vmeta:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         $(#[$meta])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord,

@@ -40,12 +40,16 @@ spelled_enum! {
 #[serde(default, deny_unknown_fields)]
 pub struct TaskPolicy {
     /// What becomes an example.
+    #[serde(deserialize_with = "crate::object")]
     pub curation: CurationPolicy,
     /// When and how to train.
+    #[serde(deserialize_with = "crate::object")]
     pub training: TrainingPolicy,
     /// What may go live.
+    #[serde(deserialize_with = "crate::object")]
     pub deployment: DeploymentPolicy,
     /// How to answer.
+    #[serde(deserialize_with = "crate::object")]
     pub prediction: PredictionPolicy,
 }
 
@@ -121,6 +125,7 @@ pub struct TrainingPolicy {
     /// Train when the last training is this many hours ago and something is new; 0 switches the trigger off.
     pub max_age_hours: i64,
     /// Shares of the dataset's parts.
+    #[serde(deserialize_with = "crate::object")]
     pub split: SplitShares,
     /// Name of the trainer.
     pub trainer: String,
@@ -270,6 +275,16 @@ mod tests {
         let policy: TaskPolicy = serde_json::from_str(r#"{"training":{"new_samples":50}}"#).unwrap();
         assert_eq!(policy.training.new_samples, 50);
         assert_eq!(policy.training.min_samples, 20);
-        assert!(serde_json::from_str::<TaskPolicy>(r#"{"trainning":{}}"#).is_err());
+        for wrong in [
+            r#"{"trainning":{}}"#,
+            "[]",
+            r#"{"curation":[false]}"#,
+            r#"{"training":{"split":[1,0,0]}}"#,
+        ] {
+            assert!(
+                crate::parse_json::<TaskPolicy>(wrong.as_bytes()).is_err(),
+                "{wrong}"
+            );
+        }
     }
 }

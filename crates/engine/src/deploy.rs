@@ -1,12 +1,15 @@
 //! Deployment: which version serves a task. Every decision is a new row; going back is one step.
 
-use hone_domain::{DeploymentId, DeploymentKind, ModelVersionId, ProjectId, Stage};
+use hone_domain::{DeploymentId, DeploymentKind, ModelVersionId, ProjectId, Stage, TaskId};
 use hone_storage::deployments::{self, Deployment};
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
 use hone_storage::{Conn, tasks};
 
 use crate::{Engine, EngineError};
+
+/// Deployments looked at in one go.
+const HISTORY: i64 = 50;
 
 /// What to make serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Engine {
         if let Some(id) = id
             && let Some(earlier) = deployments::find(&mut conn, project, id).await?
         {
-            return Ok(earlier);
+            return repeated(&mut conn, earlier, task_name, request).await;
         }
         let found = tasks::find_by_name(&mut conn, project, task_name).await?;
         let task = found.ok_or_else(|| EngineError::NotFound {
@@ -94,6 +97,28 @@ impl Engine {
     }
 }
 
+/// A decision that was made before, if it answers this request.
+async fn repeated(
+    conn: &mut Conn,
+    earlier: Deployment,
+    task_name: &str,
+    request: &DeployRequest,
+) -> Result<Deployment, EngineError> {
+    let task = tasks::get(conn, TaskId(earlier.task_id)).await?;
+    let version = versions::get(conn, ModelVersionId(earlier.model_version_id)).await?;
+    let same_version = match request {
+        DeployRequest::Version(name) | DeployRequest::Rollback(Some(name)) => {
+            name.trim_start_matches('v') == version.version
+        }
+        DeployRequest::Rollback(None) => earlier.kind == DeploymentKind::Rollback,
+    };
+    if task.name == task_name && same_version {
+        Ok(earlier)
+    } else {
+        Err(EngineError::id_is_taken("deployment", earlier.id))
+    }
+}
+
 async fn wanted_version(
     conn: &mut Conn,
     task: &Task,
@@ -109,20 +134,32 @@ async fn wanted_version(
     })
 }
 
+/// The version that served before the one that serves came to serve. A rollback does not count as coming to serve, so
+/// that a second one goes further back and not forward to what was just left.
 async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, EngineError> {
     let nothing = || {
         EngineError::Conflict(format!(
-            "task \"{}\" has no earlier version to go back to",
+            "task \"{}\" has no earlier version to go back to; name a version to deploy another one",
             task.name
         ))
     };
-    let serving = deployments::find_serving(conn, task.task_id()).await?;
-    let current = match serving {
-        Some(serving) => deployments::find(conn, task.project(), DeploymentId(serving.deployment_id)).await?,
-        None => None,
-    };
-    let previous = current
-        .and_then(|deployment| deployment.previous_version_id)
+    let serving = deployments::find_serving(conn, task.task_id())
+        .await?
         .ok_or_else(nothing)?;
-    Ok(versions::get(conn, ModelVersionId(previous)).await?)
+    let mut before = None;
+    loop {
+        let page = deployments::list(conn, task.project(), Some(task.task_id()), before, HISTORY).await?;
+        let Some(last) = page.last() else {
+            return Err(nothing());
+        };
+        before = Some(last.id);
+        let came_to_serve = page.iter().find(|deployment| {
+            deployment.model_version_id == serving.model_version_id
+                && deployment.kind != DeploymentKind::Rollback
+        });
+        if let Some(deployment) = came_to_serve {
+            let previous = deployment.previous_version_id.ok_or_else(nothing)?;
+            return Ok(versions::get(conn, ModelVersionId(previous)).await?);
+        }
+    }
 }

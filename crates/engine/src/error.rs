@@ -60,6 +60,13 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Refuses an id, or the key it was derived from, that was given to something else before.
+    pub(crate) fn id_is_taken(noun: &str, id: impl std::fmt::Display) -> Self {
+        Self::Conflict(format!(
+            "{noun} {id} was made by another request; send another id or Idempotency-Key"
+        ))
+    }
+
     /// Refuses because of one field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(InvalidInput(vec![FieldError {

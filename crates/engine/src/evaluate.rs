@@ -53,6 +53,11 @@ impl Decision {
         let accepted = baseline_macro_f1.is_none_or(|baseline| candidate_macro_f1 >= baseline - max_f1_drop);
         let reason = match baseline_macro_f1 {
             None => "there is no version to compare it with; the first one always serves".to_owned(),
+            Some(baseline) if candidate_macro_f1 >= baseline => {
+                format!(
+                    "macro-F1 {candidate_macro_f1:.4} is no worse than the serving version's {baseline:.4}"
+                )
+            }
             Some(baseline) if accepted => format!(
                 "macro-F1 {candidate_macro_f1:.4} is no more than {max_f1_drop} below the serving version's {baseline:.4}"
             ),

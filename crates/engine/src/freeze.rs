@@ -65,7 +65,11 @@ impl Engine {
         if let Some(id) = id
             && let Some(earlier) = datasets::find(&mut self.db.read().await?, task.project(), id).await?
         {
-            return Ok(earlier);
+            return if earlier.task_id == task.id {
+                Ok(earlier)
+            } else {
+                Err(EngineError::id_is_taken("dataset", id))
+            };
         }
         let rows = self.assign_parts(task).await?;
         let (bytes, rows) = run_blocking(move || (encode_rows(&rows), rows)).await?;

@@ -28,7 +28,7 @@ impl Engine {
         let mut placed = Vec::with_capacity(imports.len());
         for (index, import) in imports.into_iter().enumerate() {
             if let Some(id) = import.id
-                && let Some(earlier) = find_earlier(&mut conn, task, id, index).await?
+                && let Some(earlier) = find_earlier(&mut conn, task, id, &import, index).await?
             {
                 placed.push(earlier);
                 continue;
@@ -73,13 +73,15 @@ async fn find_earlier(
     conn: &mut Conn,
     task: &Task,
     id: ExampleId,
+    import: &NewExample,
     index: usize,
 ) -> Result<Option<Placed>, EngineError> {
     let Some(earlier) = examples::find(conn, id).await? else {
         return Ok(None);
     };
-    if earlier.task_id != task.id {
-        let detail = format!("{id} is taken by an example of another task; give another id, or leave it out");
+    let same_content = earlier.input.0 == import.input && earlier.label == import.label;
+    if earlier.task_id != task.id || !same_content {
+        let detail = format!("{id} is taken by another example; send another id or Idempotency-Key");
         return Err(EngineError::field(format!("/examples/{index}/id"), detail));
     }
     Ok(Some(if earlier.status == ExampleStatus::Rejected {

@@ -80,10 +80,11 @@ impl Engine {
         };
         let mut conn = self.db.begin().await?;
         if !tasks::insert(&mut conn, &task).await? {
-            let there = tasks::find_by_name(&mut conn, project, name).await?;
-            return there
-                .filter(|there| there.id == task.id && there.kind == kind)
-                .ok_or_else(taken);
+            return match tasks::find_by_name(&mut conn, project, name).await? {
+                Some(there) if there.id == task.id && there.kind == kind => Ok(there),
+                Some(_) => Err(taken()),
+                None => Err(EngineError::id_is_taken("task", task.id)),
+            };
         }
         conn.commit().await?;
         Ok(task)

@@ -13,6 +13,7 @@ use hone_storage::{Conn, progress, tasks};
 
 use crate::evaluate::EVALUATE_RUN;
 use crate::runs::open_run;
+use crate::triggers::require_samples;
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const TRAIN_MODEL: &str = "TrainModel";
@@ -66,18 +67,16 @@ impl TrainModel {
         if let Some(id) = run.dataset_id {
             return engine.get_dataset(ProjectId(run.project_id), DatasetId(id)).await;
         }
-        context.tell(0.0, "freezing the dataset");
-        let mut conn = engine.db.read().await?;
-        let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
-        let counted = progress::get(&mut conn, task.task_id()).await?;
-        drop(conn);
-        let (usable, needed) = (counted.usable_examples, task.policy.training.min_samples);
-        if usable < needed {
-            return Err(EngineError::Train(TrainError::Data(format!(
-                "task \"{}\" has {usable} usable examples and needs {needed}; add examples, or lower training.min_samples",
-                task.name
-            ))));
+        let task = tasks::get(&mut engine.db.read().await?, TaskId(run.task_id)).await?;
+        if task.policy.curation.automatic {
+            context.tell(0.0, "curating what is new");
+            engine
+                .curate(task.task_id(), &|_| context.check_cancelled())
+                .await?;
         }
+        context.tell(0.0, "freezing the dataset");
+        let counted = progress::get(&mut engine.db.read().await?, task.task_id()).await?;
+        require_samples(&task, &counted)?;
         let dataset = engine.freeze(&task, None).await?;
         let now_us = engine.ids.now_us();
         run.dataset_id = Some(dataset.id);

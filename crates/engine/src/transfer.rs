@@ -115,7 +115,7 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
     let mut number = 0;
     while let Some(too_long) = read_line(&mut file, &mut line)? {
         number += 1;
-        let text = line.trim_ascii();
+        let text = without_mark(&line, number).trim_ascii();
         if too_long {
             visit(
                 number,
@@ -126,6 +126,14 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
         }
     }
     Ok(())
+}
+
+/// The first line without the byte order mark that some editors write before it.
+fn without_mark(line: &[u8], number: usize) -> &[u8] {
+    match line.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) if number == 1 => rest,
+        _ => line,
+    }
 }
 
 fn parse_line(text: &[u8]) -> Result<NewExample, String> {
@@ -165,8 +173,16 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
     let hint = "a CSV needs a header line with input (or text) and label";
     let headers = reader
         .headers()
-        .map_err(|error| EngineError::Conflict(format!("{error}; {hint}")))?
-        .clone();
+        .map_err(|error| EngineError::field("", format!("{error}; {hint}")))?
+        .iter()
+        .map(|name| name.trim().to_lowercase())
+        .collect::<csv::StringRecord>();
+    if headers.len() == 1 && headers.iter().any(|name| name.contains(';')) {
+        return Err(EngineError::field(
+            "",
+            "the columns are divided by semicolons; save it with commas",
+        ));
+    }
     let mut record = csv::StringRecord::new();
     loop {
         let read = reader.read_record(&mut record);
@@ -277,6 +293,19 @@ mod tests {
         assert_eq!(seen[1].0, 4);
         assert!(seen[1].1.is_err());
         assert!(seen[2].1.is_ok());
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_capital_headers_do_no_harm() {
+        let seen = read(
+            "\u{feff}{\"text\":\"a\",\"label\":\"x\"}".as_bytes(),
+            FileFormat::Jsonl,
+        );
+        assert_eq!(seen[0].1.as_ref().unwrap().input, "a");
+        let seen = read(b"Text, Label\na,x\n", FileFormat::Csv);
+        assert_eq!(seen[0].1.as_ref().unwrap().label.as_deref(), Some("x"));
+        let divided = read_examples(&b"text;label\na;x\n"[..], FileFormat::Csv, |_, _| Ok(()));
+        assert!(divided.unwrap_err().to_string().contains("semicolons"));
     }
 
     #[test]

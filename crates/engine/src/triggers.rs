@@ -2,7 +2,7 @@
 
 use hone_domain::{HOUR_US, JobId, RunId, RunStatus, TaskKind, TrainingPolicy, TrainingTrigger};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
-use hone_learn::find_trainer;
+use hone_learn::{TrainError, find_trainer};
 use hone_storage::progress::{self, Progress};
 use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
@@ -13,6 +13,18 @@ use crate::train::TRAIN_MODEL;
 use crate::{Engine, EngineError};
 
 pub(crate) const CHECK_TRIGGERS: &str = "CheckTriggers";
+
+/// Refuses to train on fewer examples than the task's policy asks for.
+pub(crate) fn require_samples(task: &Task, counted: &Progress) -> Result<(), EngineError> {
+    let (usable, needed) = (counted.usable_examples, task.policy.training.min_samples);
+    if usable >= needed {
+        return Ok(());
+    }
+    Err(EngineError::Train(TrainError::Data(format!(
+        "task \"{}\" has {usable} usable examples and needs {needed}; add examples, or lower training.min_samples",
+        task.name
+    ))))
+}
 
 /// Which trigger holds, if one does. Without enough examples none does.
 pub(crate) fn due_trigger(
@@ -62,10 +74,20 @@ impl Engine {
                 .map_err(|error| EngineError::field("/settings", error.to_string()))?;
         }
         let mut conn = self.db.begin().await?;
+        // What people have said and nobody has looked at yet may be enough; the job curates first.
+        if !progress::has_inbox(&mut conn, task.task_id()).await? {
+            let counted = progress::get(&mut conn, task.task_id()).await?;
+            require_samples(task, &counted)?;
+        }
         if let Some(id) = id {
             tasks::lock(&mut conn, task.task_id()).await?;
-            if runs::find(&mut conn, id).await?.is_some() {
-                return Ok(id);
+            if let Some(earlier) = runs::find(&mut conn, id).await? {
+                let wanted = settings.as_ref().unwrap_or(&task.policy.training.settings);
+                return if earlier.task_id == task.id && earlier.settings == *wanted {
+                    Ok(id)
+                } else {
+                    Err(EngineError::id_is_taken("run", id))
+                };
             }
         }
         let id = id.unwrap_or_else(|| self.ids.next());

@@ -27,6 +27,7 @@ pub struct JobContext {
 struct Shared {
     is_cancelled: AtomicBool,
     is_finished: AtomicBool,
+    is_interrupted: AtomicBool,
     progress: Mutex<(f64, String)>,
     /// The last step that those who watch the job were told.
     told: Mutex<String>,
@@ -102,6 +103,16 @@ impl JobContext {
         jobs::insert_event(conn, self.project(), id, now_us, 1.0, "done").await?;
         self.shared.is_finished.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Stops the work because the worker stops; the job goes back into the queue.
+    pub(crate) fn interrupt(&self) {
+        self.shared.is_interrupted.store(true, Ordering::Relaxed);
+        self.shared.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.shared.is_interrupted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn token(&self) -> Uuid {

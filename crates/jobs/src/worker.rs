@@ -91,7 +91,8 @@ impl Worker {
         self.wake.notify_one();
     }
 
-    /// Runs up to `concurrency` jobs at a time until `stop`; then waits for those that run.
+    /// Runs up to `concurrency` jobs at a time until `stop`; then asks those that run to end, and waits for them. What does
+    /// not come to its end goes back into the queue.
     pub async fn run(&self, concurrency: usize, stop: CancellationToken) {
         let mut running = JoinSet::new();
         while !stop.is_cancelled() {
@@ -100,8 +101,18 @@ impl Worker {
             }
             match self.claim().await {
                 Ok(Some(context)) => {
-                    let worker = self.clone();
-                    running.spawn(async move { worker.attempt(context).await });
+                    let (worker, stop) = (self.clone(), stop.clone());
+                    running.spawn(async move {
+                        let attempt = worker.attempt(context.clone());
+                        tokio::pin!(attempt);
+                        tokio::select! {
+                            () = &mut attempt => {}
+                            () = stop.cancelled() => {
+                                context.interrupt();
+                                attempt.await;
+                            }
+                        }
+                    });
                     continue;
                 }
                 Ok(None) => {}
@@ -206,6 +217,10 @@ impl Worker {
                 let state = JobState::Succeeded.as_str();
                 jobs::finish(&mut conn, id, token, state, None, Some(&result), now_us).await?;
                 "done".to_owned()
+            }
+            Err(JobError::Cancelled) if context.is_interrupted() => {
+                jobs::release(&mut conn, id, token).await?;
+                "interrupted, will be taken up again".to_owned()
             }
             Err(JobError::Transient(error)) if context.job.attempt < context.job.max_attempts => {
                 let run_at_us = now_us + self.backoff_us(context.job.attempt);

@@ -18,6 +18,7 @@ use hone_storage::schedules::{self, Schedule};
 use hone_storage::{Conn, Db, jobs};
 use hone_testkit::{database_of_kind, ids};
 use rstest::rstest;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const PROJECT: ProjectId = ProjectId(Uuid::from_u128(1));
@@ -127,6 +128,52 @@ async fn a_job_whose_workers_were_all_killed_is_given_up_with_its_handler_told(
     assert_eq!(state(&database.db, id).await, "dead");
     let why = given_up.lock().unwrap().clone();
     assert!(matches!(why, Some(GivenUp::Failed(error)) if error.contains("5 attempts")));
+}
+
+/// Works until it is asked to stop.
+struct Endless;
+
+impl Handler for Endless {
+    fn kind(&self) -> &'static str {
+        "Count"
+    }
+
+    fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
+        Box::pin(async move {
+            loop {
+                context.check_cancelled()?;
+                tokio::task::yield_now().await;
+            }
+        })
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_worker_that_stops_gives_its_job_back(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(database) = database_of_kind(kind).await else {
+        return;
+    };
+    let (ids, _clock) = ids();
+    let endless = Worker::new(database.db.clone(), ids.clone(), vec![Arc::new(Endless)]);
+    let id = add(&database.db, &ids, None).await;
+    let stop = CancellationToken::new();
+    let stopping = async {
+        while state(&database.db, id).await != "running" {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(endless.run(1, stop.clone()), stopping);
+    assert_eq!(state(&database.db, id).await, "queued");
+    let (next, runs) = worker(&database.db, &ids, 0);
+    assert_eq!(next.run_until_idle().await.unwrap(), 1);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    let ended = jobs::find(&mut database.db.read().await.unwrap(), id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(ended.attempt, 1, "to be interrupted is no failed attempt");
 }
 
 async fn add(db: &Db, ids: &Ids, unique_key: Option<&str>) -> JobId {

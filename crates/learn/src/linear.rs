@@ -4,6 +4,8 @@
 //! scikit-learn's `CalibratedClassifierCV`, which averages one calibrated copy per fold, the folds only give
 //! out-of-fold margins; one calibration is fitted on them and one SVM on all examples.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 use crate::calibration::{Calibration, CalibrationSet, Isotonic, Sigmoid, Slopes, fit_temperature};
@@ -336,18 +338,18 @@ impl LabelledRows<'_> {
     ) -> Result<Vec<f32>, TrainError> {
         let fold_count = settings.folds.min(self.rows.len());
         let folds = self.folds(fold_count);
+        let done = AtomicUsize::new(0);
         let fits: Vec<LabelWeights> = (0..fold_count)
             .into_par_iter()
             .map(|fold| {
                 let members: Vec<u32> = (0..self.rows.len() as u32)
                     .filter(|&row| folds[row as usize] != fold)
                     .collect();
-                self.fit(
-                    settings,
-                    &members,
-                    context.seed.wrapping_add(fold as u64 + 1),
-                    context,
-                )
+                let seed = context.seed.wrapping_add(fold as u64 + 1);
+                let fitted = self.fit(settings, &members, seed, context);
+                let share = (done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / fold_count as f64;
+                (context.progress)(0.1 + 0.7 * share, "fitting folds");
+                fitted
             })
             .collect::<Result<_, _>>()?;
         let mut margins = vec![0.0; self.rows.len() * self.label_count];

@@ -13,8 +13,9 @@ statements! {
     FIND_BY_HASH = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
                     FROM datasets WHERE task_id = $1 AND content_hash = $2";
     LIST = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
-            FROM datasets WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) \
-            ORDER BY id DESC LIMIT $4";
+            FROM datasets WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM datasets WHERE id = $3) OR $3 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $4";
 }
 
 /// A frozen set of examples.
@@ -82,7 +83,7 @@ pub async fn find(
     Ok(rows!(fetch_optional, conn, Dataset, FIND, project.0, id.0)?)
 }
 
-/// Datasets with a smaller id than `before`, latest first.
+/// Datasets made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,

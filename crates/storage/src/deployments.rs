@@ -12,8 +12,9 @@ statements! {
              ON CONFLICT (task_id) DO UPDATE SET model_version_id = excluded.model_version_id, \
              deployment_id = excluded.deployment_id, epoch = serving.epoch + 1";
     LIST = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
-            FROM deployments WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) \
-            ORDER BY id DESC LIMIT $4";
+            FROM deployments WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM deployments WHERE id = $3) OR $3 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $4";
     FIND = "SELECT id, project_id, task_id, model_version_id, previous_version_id, kind, reason, created_at_us \
             FROM deployments WHERE project_id = $1 AND id = $2";
     FIND_SERVING = "SELECT task_id, model_version_id, deployment_id, epoch FROM serving WHERE task_id = $1";
@@ -83,7 +84,7 @@ pub async fn insert(conn: &mut Conn, deployment: &Deployment) -> Result<(), Stor
     Ok(())
 }
 
-/// Deployments with a smaller id than `before`, latest first.
+/// Deployments made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,

@@ -23,8 +23,9 @@ statements! {
     FIND_BY_INTERACTION = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND interaction_id = $2");
     FIND_USABLE_BY_HASH = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND input_hash = $2 \
             AND status IN ('approved', 'used') LIMIT 1");
-    LIST = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND (id < $2 OR $2 IS NULL) \
-            AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) ORDER BY id DESC LIMIT $5");
+    LIST = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM examples WHERE id = $2) OR $2 IS NULL) \
+            AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $5");
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
@@ -157,7 +158,7 @@ pub async fn find_usable_by_hash(
     )?)
 }
 
-/// Examples of a task with a smaller id than `before`, latest first.
+/// Examples of a task made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     task: TaskId,

@@ -27,6 +27,8 @@ statements! {
               WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     RETRY = "UPDATE jobs SET state = 'queued', unique_key = NULL, run_at_us = $3, error = $4, lease_until_us = NULL, \
              lease_token = NULL WHERE id = $1 AND lease_token = $2 AND state = 'running'";
+    RELEASE = "UPDATE jobs SET state = 'queued', unique_key = NULL, attempt = attempt - 1, lease_until_us = NULL, \
+               lease_token = NULL WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     CANCEL_QUEUED = "UPDATE jobs SET state = 'cancelled', finished_at_us = $3 \
                      WHERE project_id = $1 AND id = $2 AND state = 'queued'";
     CANCEL_RUNNING = "UPDATE jobs SET cancel_requested = TRUE WHERE project_id = $1 AND id = $2 AND state = 'running'";
@@ -35,7 +37,9 @@ statements! {
                WHERE project_id = $1 AND id = $2 AND state IN ('dead', 'cancelled')";
     FIND = concat!("SELECT ", columns!(), " FROM jobs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM jobs WHERE project_id = $1 AND (state = $2 OR $2 IS NULL) \
-            AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
+            \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM jobs WHERE id = $3) OR $3 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $4");
     COUNT_DUE = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1 \
                  AND (state = 'queued' OR lease_until_us < $1)";
     INSERT_EVENT = "INSERT INTO job_events (project_id, job_id, at_us, progress, message) VALUES ($1, $2, $3, $4, $5)";
@@ -209,6 +213,11 @@ pub async fn retry(
     Ok(execute!(conn, RETRY, id.0, token, run_at_us, error)? > 0)
 }
 
+/// Puts a job back that its worker could not finish because it stops; that is no failed attempt.
+pub async fn release(conn: &mut Conn, id: JobId, token: Uuid) -> Result<bool, StorageError> {
+    Ok(execute!(conn, RELEASE, id.0, token)? > 0)
+}
+
 /// What came of asking a job to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancelled {
@@ -252,7 +261,7 @@ pub async fn find(conn: &mut Conn, id: JobId) -> Result<Option<JobRow>, StorageE
     Ok(rows!(fetch_optional, conn, JobRow, FIND, id.0)?)
 }
 
-/// Jobs with a smaller id than `before`, latest first.
+/// Jobs made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,

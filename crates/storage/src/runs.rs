@@ -18,9 +18,11 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     FIND = concat!("SELECT ", columns!(), " FROM runs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM runs WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
-            AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
+            \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM runs WHERE id = $3) OR $3 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $4");
     LIST_DECIDED = "SELECT model_version_id, decision, finished_at_us FROM runs WHERE task_id = $1 \
-                    AND decision IS NOT NULL AND finished_at_us IS NOT NULL ORDER BY id DESC LIMIT $2";
+                    AND decision IS NOT NULL AND finished_at_us IS NOT NULL ORDER BY finished_at_us DESC, id DESC LIMIT $2";
     COUNT_UNFINISHED = "SELECT COUNT(*) FROM runs WHERE task_id = $1 AND status IN ('queued', 'running')";
     UPDATE = "UPDATE runs SET status = $2, dataset_id = $3, artifact_hash = $4, artifact_bytes = $5, \
               baseline_version_id = $6, model_version_id = $7, metrics = $8, baseline_metrics = $9, decision = $10, \
@@ -124,7 +126,7 @@ pub async fn get_locked(conn: &mut Conn, id: RunId) -> Result<Run, StorageError>
     get(conn, id).await
 }
 
-/// Runs with a smaller id than `before`, latest first.
+/// Runs made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,

@@ -20,6 +20,7 @@ pub(crate) struct CreateExamplesRequest {
     /// Name of the task.
     task: String,
     /// Up to 1,000 examples; all are stored, or none.
+    #[serde(deserialize_with = "hone_domain::objects")]
     examples: Vec<NewExample>,
 }
 

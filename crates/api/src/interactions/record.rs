@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
-use hone_domain::{InvalidInput, NewInteraction, Scope, parse_json};
+use hone_domain::{InvalidInput, NewInteraction, Scope, TaskKind, parse_json};
 use hone_engine::{RecordBatch, RecordOutcome, Recorded};
 
 use crate::auth::Caller;
@@ -117,12 +117,30 @@ async fn add(
     is_reference: bool,
 ) -> Result<(), Problem> {
     let task = state.engine.get_task(caller.project, &new.task).await?;
+    if is_reference {
+        require_answer(task.kind, &new)?;
+    }
     let pseudonym_key = state.pseudonym_key(caller.project).await?;
     state
         .engine
         .recorder()
         .add_interaction(batch, &task, &pseudonym_key, new, is_reference, None)?;
     Ok(())
+}
+
+/// Refuses a gold standard that says nothing that could be learned.
+fn require_answer(kind: TaskKind, new: &NewInteraction) -> Result<(), Problem> {
+    let (pointer, is_there) = match kind {
+        TaskKind::Classify => ("/label", new.label.is_some()),
+        TaskKind::Generate => ("/output", new.output.is_some()),
+    };
+    if is_there {
+        return Ok(());
+    }
+    Err(Problem::field(
+        pointer,
+        "is missing; a gold standard needs the right answer",
+    ))
 }
 
 /// The answer for a single record.
@@ -151,8 +169,11 @@ pub(crate) fn answer(recorded: Option<Recorded>) -> Result<Response, Problem> {
         .into_response())
 }
 
-fn id_is_taken(id: uuid::Uuid) -> Problem {
-    let detail = format!("id {id} is taken by a record with other content; send another id, or leave it out");
+/// An id that another record has.
+pub(crate) fn id_is_taken(id: uuid::Uuid) -> Problem {
+    let detail = format!(
+        "id {id} is taken by a record with other content; send another id or Idempotency-Key, or none"
+    );
     Problem::new(ProblemKind::Conflict, detail).at("/id")
 }
 

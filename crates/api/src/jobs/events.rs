@@ -67,28 +67,43 @@ impl Watch {
             let noted = jobs::list_events(&mut conn, self.id, self.last_event)
                 .await
                 .ok()?;
-            if let Some(event) = noted.into_iter().next() {
-                self.last_event = event.id;
-                let body = serde_json::json!({ "progress": event.progress, "message": event.message });
-                return Some(Event::default().event("progress").data(body.to_string()));
-            }
             let job = get_job(&mut conn, self.project, self.id).await.ok()?;
             drop(conn);
+            if let Some(event) = noted.into_iter().next() {
+                self.last_event = event.id;
+                if let Some(told) = self.news(event.progress, event.message) {
+                    return Some(told);
+                }
+                continue;
+            }
             if job.finished_at_us.is_some() {
                 self.has_ended = true;
                 let body = serde_json::to_string(&JobBody::from(job)).unwrap_or_default();
                 return Some(Event::default().event("end").data(body));
             }
-            let progress = (job.progress, job.message);
-            if self.last_progress.as_ref() != Some(&progress) && !progress.1.is_empty() {
-                let body = serde_json::json!({ "progress": progress.0, "message": progress.1 });
-                self.last_progress = Some(progress);
-                return Some(Event::default().event("progress").data(body.to_string()));
+            let message = if job.message.is_empty() {
+                job.state
+            } else {
+                job.message
+            };
+            if let Some(told) = self.news(job.progress, message) {
+                return Some(told);
             }
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
                 () = self.state.stop.cancelled() => return None,
             }
         }
+    }
+
+    /// A step as an event, unless it was the last one that was sent.
+    fn news(&mut self, progress: f64, message: String) -> Option<Event> {
+        let body = serde_json::json!({ "progress": progress, "message": message }).to_string();
+        let step = Some((progress, message));
+        if self.last_progress == step {
+            return None;
+        }
+        self.last_progress = step;
+        Some(Event::default().event("progress").data(body))
     }
 }

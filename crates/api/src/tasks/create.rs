@@ -20,7 +20,7 @@ pub(crate) struct CreateTaskRequest {
     /// What the task does.
     kind: TaskKind,
     /// Its policies; what is left out has the documented default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "hone_domain::object")]
     policy: TaskPolicy,
 }
 

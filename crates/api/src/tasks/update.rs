@@ -14,6 +14,7 @@ use crate::{AppState, Problem};
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateTaskRequest {
     /// The policies from now on; what is left out has the documented default.
+    #[serde(deserialize_with = "hone_domain::object")]
     policy: TaskPolicy,
 }
 

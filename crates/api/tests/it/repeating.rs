@@ -4,7 +4,7 @@ use hone_testkit::TestApp;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::desk::{LABELS, versions};
+use crate::desk::{LABELS, correct, versions};
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
@@ -75,4 +75,42 @@ async fn every_post_can_be_repeated_with_its_key(#[values("sqlite", "postgres")]
     assert_eq!(stream().await["duplicates"], 2);
     let (_, list) = app.get("/v1/interactions?task=intent").await;
     assert_eq!(list["items"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_used_for_something_else_is_refused() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    for (path, first, other) in [
+        (
+            "/v1/tasks",
+            json!({ "name": "a", "kind": "classify" }),
+            json!({ "name": "b", "kind": "classify" }),
+        ),
+        (
+            "/v1/tasks/intent/train",
+            json!({ "settings": { "c": 0.5 } }),
+            json!({ "settings": { "c": 0.7 } }),
+        ),
+        (
+            "/v1/classify",
+            json!({ "task": "intent", "text": "my parcel" }),
+            json!({ "task": "intent", "text": "my money" }),
+        ),
+        (
+            "/v1/examples",
+            json!({ "task": "intent", "examples": [{ "input": "one", "label": "order" }] }),
+            json!({ "task": "intent", "examples": [{ "input": "two", "label": "order" }] }),
+        ),
+    ] {
+        let status = app.post_once("key", path, &first).await.0;
+        assert!(status < 300, "{path}: {status}");
+        let (status, problem) = app.post_once("key", path, &other).await;
+        assert!(status == 409 || status == 422, "{path}: {status} {problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("another"),
+            "{path}: {problem}"
+        );
+    }
 }

@@ -105,16 +105,58 @@ async fn the_gate_refuses_a_worse_version_and_rollback_takes_one_step(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_few_examples_fail_the_run_with_a_remedy() {
+async fn too_few_examples_are_refused_with_a_remedy() {
     let app = TestApp::of_kind("sqlite").await.unwrap();
+    let (status, problem) = app.post("/v1/tasks/intent/train", &json!({})).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("needs 20"),
+        "{problem}"
+    );
+    // What has been said and not been looked at may be enough: that is known when the job has curated it.
     correct(&app, 3, 0).await;
-    let (_, started) = app.post("/v1/tasks/intent/train", &json!({})).await;
+    let (status, started) = app.post("/v1/tasks/intent/train", &json!({})).await;
+    assert_eq!(status, 202);
     app.run_jobs().await;
     let (_, run) = app
         .get(&format!("/v1/runs/{}", started["run_id"].as_str().unwrap()))
         .await;
     assert_eq!(run["status"], "failed");
     assert!(run["error"].as_str().unwrap().contains("needs 20"), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_rollback_does_not_go_forward_again() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    for c in [0.5, 0.7] {
+        app.post("/v1/tasks/intent/train", &json!({ "settings": { "c": c } }))
+            .await;
+        app.run_jobs().await;
+    }
+    let back = async || {
+        let wanted = hone_engine::DeployRequest::Rollback(None);
+        let done = app
+            .engine
+            .deploy(app.project, "intent", &wanted, "test", None)
+            .await;
+        done.map(|_| ())
+    };
+    let serving = async || classify(&app, "money back").await.1["model_version"].clone();
+    assert_eq!(serving().await, "1.2.0");
+    back().await.unwrap();
+    assert_eq!(serving().await, "1.1.0");
+    back().await.unwrap();
+    assert_eq!(serving().await, "1.0.0");
+    assert!(
+        back()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no earlier version")
+    );
+    assert_eq!(serving().await, "1.0.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,6 +371,17 @@ async fn policies_out_of_bounds_are_refused_by_name() {
             "{problem}"
         );
     }
+    let (status, problem) = app
+        .post(
+            "/v1/tasks",
+            &json!({ "name": "other", "kind": "classify", "policy": [] }),
+        )
+        .await;
+    assert_eq!(
+        (status, problem["errors"][0]["pointer"].as_str()),
+        (422, Some("/policy")),
+        "{problem}"
+    );
     let nameless = json!({ "task": "in\u{0}tent", "input": "hello" });
     assert_eq!(app.post("/v1/interactions", &nameless).await.0, 404);
 }

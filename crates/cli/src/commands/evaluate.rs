@@ -57,6 +57,9 @@ fn read_labelled(file: &std::path::Path) -> anyhow::Result<(Vec<String>, Vec<Str
         texts.push(example.input);
         Ok(())
     })?;
+    if texts.is_empty() {
+        return Err(EngineError::field("", format!("{} has no examples", file.display())).into());
+    }
     Ok((texts, labels))
 }
 

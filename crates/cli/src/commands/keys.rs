@@ -61,12 +61,18 @@ pub(super) async fn run(app: &App, command: KeyCommand, output: Output) -> anyho
 }
 
 fn print_new(new: &NewKey, output: Output) {
-    let value = json!({ "id": new.key.id, "key": new.secret, "scopes": new.key.scopes.to_string() });
+    let expires_at = new.key.expires_at_us.map(format_rfc3339);
+    let value = json!({
+        "id": new.key.id, "key": new.secret, "scopes": new.key.scopes.to_string(), "expires_at": expires_at,
+    });
     output.result(&value, || {
         output.raw(&format!(
-            "key       {}   (shown once; scopes {})",
-            new.secret, new.key.scopes
+            "key       {}   (shown once; scopes {}; {})",
+            new.secret,
+            new.key.scopes,
+            expires_at.map_or_else(|| "does not expire".to_owned(), |at| format!("works until {at}"))
         ));
+        output.raw(&format!("id        {}", new.key.id));
     });
 }
 

@@ -32,24 +32,26 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
             output.raw(&Config::template());
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Demo(demo_args) => return demo::run(demo_args, Config::read(&args)?, output).await,
+        Command::Demo(demo_args) => {
+            let config = Config::read(&args)?;
+            return demo::run(demo_args, args.data.as_deref(), config, output).await;
+        }
         _ => {}
     }
     let mut config = Config::read(&args)?;
+    if matches!(args.command, Command::Config(_)) {
+        let mut shown = serde_json::to_value(&config)?;
+        shown["database"] = serde_json::json!(config.shown_database());
+        output.raw(&serde_json::to_string_pretty(&shown)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     // A command that prints its result logs only what is wrong; a server logs what it does.
     if !matches!(args.command, Command::Serve(_) | Command::Worker) && config.log.level == "info" {
         "error".clone_into(&mut config.log.level);
     }
     start_log(&config)?;
-    match args.command {
-        Command::Config(_) => {
-            let mut shown = serde_json::to_value(&config)?;
-            shown["database"] = serde_json::json!(config.shown_database());
-            output.raw(&serde_json::to_string_pretty(&shown)?);
-            return Ok(ExitCode::SUCCESS);
-        }
-        Command::Doctor => return doctor::run(config, output).await,
-        _ => {}
+    if matches!(args.command, Command::Doctor) {
+        return doctor::run(config, output).await;
     }
     let app = App::open(config).await?;
     let code = dispatch(&app, args.command, output).await;

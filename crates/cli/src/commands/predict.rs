@@ -3,11 +3,12 @@
 use std::io::BufRead as _;
 use std::process::ExitCode;
 
-use hone_engine::Answer;
+use hone_engine::{Answer, EngineError};
 use serde_json::json;
 
 use crate::app::App;
 use crate::args::PredictArgs;
+use crate::failure::INPUT_REFUSED;
 use crate::output::Output;
 
 pub(super) async fn run(app: &App, args: &PredictArgs, output: Output) -> anyhow::Result<ExitCode> {
@@ -17,13 +18,36 @@ pub(super) async fn run(app: &App, args: &PredictArgs, output: Output) -> anyhow
     let version = served.version.version.clone();
     let show = |text: &str| print(text, &app.engine.predict(&task, &served, text), &version, output);
     if let Some(text) = &args.text {
+        check(text).map_err(|problem| EngineError::field("/text", problem))?;
         show(text);
-    } else {
-        for line in std::io::stdin().lock().lines() {
-            show(&line?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // A line that cannot be answered is named, and the others are answered.
+    let mut is_complete = true;
+    for (number, line) in std::io::stdin().lock().split(b'\n').enumerate() {
+        let line = line?;
+        let text = std::str::from_utf8(&line).map_err(|_| "is not valid UTF-8");
+        match text.and_then(|text| check(text).map(|()| text)) {
+            Ok(text) => show(text.trim_end_matches('\r')),
+            Err(problem) => {
+                is_complete = false;
+                output.error(&format!("line {}: {problem}", number + 1));
+            }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if is_complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INPUT_REFUSED)
+    })
+}
+
+fn check(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        Err("is empty; give the text to predict")
+    } else {
+        Ok(())
+    }
 }
 
 fn print(text: &str, answer: &Answer, version: &str, output: Output) {

@@ -138,14 +138,18 @@ async fn store(
 
 fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> anyhow::Result<()> {
     output.result(&serde_json::to_value(report)?, || {
-        let verb = if args.dry_run { "would be taken" } else { "taken" };
-        output.raw(&format!(
-            "{} lines: {} examples {verb}, {} kept out (duplicates and the like), {} refused",
-            report.lines,
-            report.approved,
-            report.rejected,
-            report.refused.len()
-        ));
+        let (lines, refused) = (report.lines, report.refused.len());
+        output.raw(&if args.dry_run {
+            format!(
+                "{lines} lines: {} can be taken (duplicates are not looked for), {refused} refused",
+                report.approved
+            )
+        } else {
+            format!(
+                "{lines} lines: {} examples taken, {} kept out (duplicates and the like), {refused} refused",
+                report.approved, report.rejected
+            )
+        });
         for refused in report.refused.iter().take(SHOWN_REFUSED) {
             output.raw(&format!("  line {}: {}", refused.line, refused.problem));
         }
@@ -176,12 +180,22 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     // Complete or not there: a half-written export would look whole.
-    let mut file = tempfile::NamedTempFile::new_in(folder)
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
     write_dataset(&rows, format, BufWriter::new(&mut file))?;
     file.flush()?;
     file.persist(&args.file)
         .with_context(|| format!("cannot write {}", args.file.display()))?;
+    let value = serde_json::json!({ "examples": rows.len(), "dataset_id": dataset.id });
+    output.result(&value, || {
+        output.raw(&format!(
+            "{} examples written to {}",
+            rows.len(),
+            args.file.display()
+        ));
+    });
     Ok(ExitCode::SUCCESS)
 }
 

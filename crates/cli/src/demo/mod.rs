@@ -9,6 +9,7 @@ mod client;
 mod desk;
 mod replay;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -26,8 +27,13 @@ const QUESTION: &str = "my parcel is late";
 /// Name of the task that the demo makes.
 pub(crate) const TASK: &str = "intent";
 
-pub(crate) async fn run(args: &DemoArgs, config: Config, output: Output) -> anyhow::Result<ExitCode> {
-    let folder = demo_folder()?;
+pub(crate) async fn run(
+    args: &DemoArgs,
+    given: Option<&Path>,
+    config: Config,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let folder = demo_folder(given)?;
     let data = folder.display().to_string();
     let mut config = config;
     config.data = folder.clone();
@@ -62,7 +68,9 @@ pub(crate) async fn run(args: &DemoArgs, config: Config, output: Output) -> anyh
     let asked = client.ask(QUESTION).await?;
     let summary = client.summary().await?;
     output.result(
-        &serde_json::json!({ "replay": story, "versions": summary, "data": data }),
+        &serde_json::json!({
+            "replay": story, "versions": summary, "data": data, "url": address, "key": key.secret,
+        }),
         || {
             chart::print(&story, &summary, output);
             let next = Next {
@@ -70,6 +78,7 @@ pub(crate) async fn run(args: &DemoArgs, config: Config, output: Output) -> anyh
                 key: &key.secret,
                 place: &place,
                 interaction_id: &asked.interaction_id,
+                folder: &data,
             };
             next.print(args.stay, output);
         },
@@ -82,8 +91,17 @@ pub(crate) async fn run(args: &DemoArgs, config: Config, output: Output) -> anyh
     Ok(ExitCode::SUCCESS)
 }
 
-/// A folder of its own that stays, so that the commands printed at the end work.
-fn demo_folder() -> anyhow::Result<std::path::PathBuf> {
+/// The folder given, which must be empty, or one of its own. It stays, so that the commands printed at the end work.
+fn demo_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = given {
+        let is_empty = std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+        anyhow::ensure!(
+            is_empty,
+            "{} is not empty; the demo needs a folder of its own",
+            folder.display()
+        );
+        return Ok(folder.to_owned());
+    }
     let folder = tempfile::Builder::new()
         .prefix("hone-demo-")
         .tempdir()
@@ -109,6 +127,8 @@ struct Next<'a> {
     /// The options that name the demo's folder.
     place: &'a str,
     interaction_id: &'a str,
+    /// The demo's folder.
+    folder: &'a str,
 }
 
 impl Next<'_> {
@@ -118,6 +138,7 @@ impl Next<'_> {
             key,
             place,
             interaction_id,
+            ..
         } = self;
         let hone =
             std::env::current_exe().map_or_else(|_| "hone".to_owned(), |path| path.display().to_string());
@@ -147,5 +168,6 @@ impl Next<'_> {
         output.raw(&format!("  {hone} {place} models {TASK}"));
         output.raw(&format!("  {hone} {place} train {TASK}"));
         output.raw(&format!("  {hone} {place} rollback {TASK}"));
+        output.raw(&format!("  # when you are done\n  rm -r {}", self.folder));
     }
 }
