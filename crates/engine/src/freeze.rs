@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Duration;
 
-use hone_domain::{DatasetId, ExampleId, ExampleStatus, Split, SplitShares};
+use hone_domain::{DatasetId, ExampleId, ExampleStatus, SECOND_US, Split, SplitShares};
+use hone_jobs::JobError;
 use hone_storage::datasets::{self, Dataset};
 use hone_storage::examples::{self, Example};
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, tasks};
+use hone_storage::{Conn, leases};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
@@ -19,6 +21,11 @@ use crate::{Engine, EngineError};
 
 /// Examples read at a time.
 const PAGE: i64 = 1_000;
+/// The lease of a process that freezes a task runs out so long after its last page.
+const LEASE_US: i64 = 20 * SECOND_US;
+/// How often, and how long apart, a process asks for the lease of another one.
+const LEASE_ATTEMPTS: usize = 600;
+const LEASE_POLL: Duration = Duration::from_millis(200);
 /// No dataset may unpack to more.
 const MAX_DATASET_BYTES: usize = 16 << 30;
 
@@ -92,21 +99,64 @@ impl Engine {
         Ok(stored)
     }
 
-    /// Gives every usable example its part for good. Nobody else adds or freezes examples of the task meanwhile.
+    /// Gives every usable example its part for good, page by page: a transaction over all of them would hold up recording.
+    /// Only one process at a time does so for a task.
     async fn assign_parts(&self, task: &Task) -> Result<Vec<DatasetRow>, EngineError> {
-        let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
-        let usable = load_usable(&mut conn, task).await?;
-        let splits = assign_splits(&usable, task.policy.training.split);
+        let (lease, holder) = (format!("freeze:{}", task.id), self.ids.next());
+        self.wait_for_lease(&lease, holder, task).await?;
+        let usable = load_usable(&mut self.db.read().await?, task).await?;
+        let shares = task.policy.training.split;
+        let (usable, splits) = run_blocking(move || {
+            let splits = assign_splits(&usable, shares);
+            (usable, splits)
+        })
+        .await?;
         let mut rows = Vec::with_capacity(usable.len());
-        for (example, split) in usable.into_iter().zip(splits) {
-            if example.split.as_deref() != Some(split.as_str()) || example.status != ExampleStatus::Used {
-                examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await?;
+        let mut examples = usable.into_iter().zip(splits).peekable();
+        while examples.peek().is_some() {
+            let mut conn = self.db.begin().await?;
+            self.hold_lease(&mut conn, &lease, holder).await?;
+            for (example, split) in examples.by_ref().take(PAGE as usize) {
+                let is_settled =
+                    example.split.as_deref() == Some(split.as_str()) && example.status == ExampleStatus::Used;
+                // One that was superseded meanwhile stays out: its successor gets a part of its own.
+                if is_settled || examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
+                    rows.push(row_of(example, split));
+                }
             }
-            rows.push(row_of(example, split));
+            conn.commit().await?;
         }
+        let mut conn = self.db.begin().await?;
+        leases::release(&mut conn, &lease, holder).await?;
         conn.commit().await?;
         Ok(rows)
+    }
+
+    /// Takes the lease when whoever freezes the task now has done so.
+    async fn wait_for_lease(&self, lease: &str, holder: Uuid, task: &Task) -> Result<(), EngineError> {
+        for _attempt in 0..LEASE_ATTEMPTS {
+            let mut conn = self.db.begin().await?;
+            let held = self.hold_lease(&mut conn, lease, holder).await;
+            conn.commit().await?;
+            if held.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(LEASE_POLL).await;
+        }
+        Err(EngineError::Conflict(format!(
+            "task \"{}\" is being frozen by another process; try again in a minute",
+            task.name
+        )))
+    }
+
+    async fn hold_lease(&self, conn: &mut Conn, lease: &str, holder: Uuid) -> Result<(), EngineError> {
+        let now_us = self.ids.now_us();
+        let held = leases::acquire(conn, lease, holder, now_us, now_us + LEASE_US).await?;
+        held.map(|_| ()).ok_or_else(|| {
+            EngineError::Job(JobError::Transient(format!(
+                "the lease {lease} is held by another"
+            )))
+        })
     }
 
     /// The rows of a frozen dataset, checked against its hash.

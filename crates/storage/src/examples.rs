@@ -191,8 +191,7 @@ pub async fn list_usable(
     )?)
 }
 
-/// Marks an example as part of a dataset, in this part of it from now on.
-pub async fn freeze(conn: &mut Conn, id: ExampleId, split: &str) -> Result<(), StorageError> {
-    execute!(conn, FREEZE, id.0, split)?;
-    Ok(())
+/// Marks an example as part of a dataset, in this part of it from now on; false when it is not usable any more.
+pub async fn freeze(conn: &mut Conn, id: ExampleId, split: &str) -> Result<bool, StorageError> {
+    Ok(execute!(conn, FREEZE, id.0, split)? > 0)
 }

@@ -181,7 +181,7 @@ async fn examples_and_datasets(#[values("sqlite", "postgres")] kind: &str) {
         .await
         .unwrap();
     assert_eq!(twin.unwrap().id, id.0);
-    examples::freeze(&mut conn, id, "train").await.unwrap();
+    assert!(examples::freeze(&mut conn, id, "train").await.unwrap());
     let usable = examples::list_usable(&mut conn, task, Uuid::nil(), 10)
         .await
         .unwrap();
