@@ -93,4 +93,14 @@ async fn a_deployment_reaches_both_servers_within_a_second_and_no_job_runs_twice
         .send();
     let models: Value = get.await.unwrap().json().await.unwrap();
     assert_eq!(models["items"].as_array().unwrap().len(), 12);
+    // All the while one of the four processes led: the lease never changed hands, which would have raised its token.
+    let token = std::process::Command::new("psql")
+        .args([
+            url.as_str(),
+            "-tAc",
+            "SELECT string_agg(token::text, ',') FROM leases WHERE name = 'scheduler'",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&token.stdout).trim(), "1");
 }
