@@ -33,7 +33,7 @@ pub use freeze::{DatasetRow, DatasetStatistics};
 pub use keys::NewKey;
 pub use measure::MeasureVersion;
 pub use predict::{Answer, Served};
-pub use record::{RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
+pub use record::{Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
 pub use train::TrainModel;
 pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples, write_dataset};
 pub use triggers::CheckTriggers;

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 pub fn normalise(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
     if text.is_ascii() {
-        push_normal(text.chars(), &mut normal);
+        push_ascii(text, &mut normal);
     } else {
         push_normal(text.nfkc(), &mut normal);
     }
@@ -21,6 +21,18 @@ pub fn normalise(text: &str) -> String {
         normal.truncate(kept);
     }
     normal
+}
+
+/// The same as `push_normal` for ASCII, word by word: half of the time of recording was spent here letter by letter.
+fn push_ascii(text: &str, normal: &mut String) {
+    let is_gap = |character: char| character <= ' ' || character == '\u{7f}';
+    for word in text.split(is_gap).filter(|word| !word.is_empty()) {
+        if !normal.is_empty() {
+            normal.push(' ');
+        }
+        normal.push_str(word);
+    }
+    normal.make_ascii_lowercase();
 }
 
 fn push_normal(characters: impl Iterator<Item = char>, normal: &mut String) {
@@ -62,6 +74,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ascii_is_normalised_like_any_other_text(text in "[ -~\\t\\n\\x00\\x7f]{0,60}") {
+            let (mut fast, mut slow) = (String::new(), String::new());
+            push_ascii(&text, &mut fast);
+            push_normal(text.nfkc(), &mut slow);
+            prop_assert_eq!(fast, slow.trim_end());
+        }
+
         #[test]
         fn normalising_twice_changes_nothing(text in "\\PC{0,60}") {
             // Lower-casing can undo NFKC for a few letters, so the second round may still compose; the third may not.

@@ -1,11 +1,13 @@
 //! `POST /v1/interactions`: records one, or many as NDJSON.
 
+use std::collections::VecDeque;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use hone_domain::{InvalidInput, NewInteraction, Scope, TaskKind, parse_json};
-use hone_engine::{RecordBatch, RecordOutcome, Recorded};
+use hone_engine::{Receipt, RecordBatch, RecordOutcome, Recorded};
 
 use crate::auth::Caller;
 use crate::body::read_bytes;
@@ -17,6 +19,8 @@ use crate::{AppState, Problem, ProblemKind};
 const BATCH_RECORDS: usize = 500;
 /// A batch is written when it takes up so much room in the queue.
 const BATCH_BYTES: usize = 4 << 20;
+/// Batches of a stream that are written while it is read on.
+const MAX_IN_FLIGHT: usize = 4;
 /// The longest line of a stream.
 const MAX_LINE_BYTES: usize = 2 << 20;
 /// Refused lines that are named in the answer; the rest are counted.
@@ -183,6 +187,7 @@ async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> R
     let mut lines = Lines::default();
     let mut report = StreamBody::default();
     let mut batch = NumberedBatch::default();
+    let mut in_flight = InFlight::default();
     loop {
         let chunk = stream.next().await;
         let at_end = chunk.is_none();
@@ -200,11 +205,13 @@ async fn record_stream(caller: &Caller, state: &AppState, request: Request) -> R
                 Err(problem) => report.refuse(number, &problem),
             }
             if batch.is_full() {
-                write(state, &mut batch, &mut report).await?;
+                in_flight.write(state, &mut batch, &mut report).await?;
             }
         }
         if at_end {
-            write(state, &mut batch, &mut report).await?;
+            in_flight.write(state, &mut batch, &mut report).await?;
+            in_flight.settle(&mut report).await?;
+            report.errors.sort_by_key(|error| error.line);
             let all_refused = report.refused > 0 && report.recorded + report.duplicates == 0;
             let status = if all_refused {
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -245,31 +252,69 @@ impl NumberedBatch {
     }
 }
 
-/// Writes a batch. The first is refused when the queue is full, so that nothing of the stream is stored; later ones wait.
-async fn write(state: &AppState, batch: &mut NumberedBatch, report: &mut StreamBody) -> Result<(), Problem> {
-    let NumberedBatch { records, lines } = std::mem::take(batch);
-    if records.is_empty() {
-        return Ok(());
-    }
-    let recorder = state.engine.recorder();
-    let written = if report.has_written {
-        recorder.write_when_room(records).await
-    } else {
-        recorder.write(records).await
-    };
-    let recorded = written.map_err(|error| report.broken_off_by(error.into()))?;
-    report.has_written = true;
-    for (record, line) in recorded.into_iter().zip(lines) {
-        match record.outcome {
-            RecordOutcome::Recorded => report.recorded += 1,
-            RecordOutcome::Duplicate => report.duplicates += 1,
-            RecordOutcome::Conflict => report.refuse(line, &id_is_taken(record.id)),
+/// Batches of a stream on their way into the database, oldest first.
+#[derive(Default)]
+struct InFlight(VecDeque<(Receipt, Vec<usize>)>);
+
+impl InFlight {
+    /// Hands a batch over. The first is refused when the queue is full, so that nothing of the stream is stored; later ones
+    /// wait for room. The stream is read on while up to four are written.
+    async fn write(
+        &mut self,
+        state: &AppState,
+        batch: &mut NumberedBatch,
+        report: &mut StreamBody,
+    ) -> Result<(), Problem> {
+        let NumberedBatch { records, lines } = std::mem::take(batch);
+        if records.is_empty() {
+            return Ok(());
         }
+        let recorder = state.engine.recorder();
+        if !report.has_written {
+            let recorded = recorder.write(records).await?;
+            report.add(recorded, lines);
+            return Ok(());
+        }
+        if self.0.len() >= MAX_IN_FLIGHT {
+            self.settle_oldest(report).await?;
+        }
+        let submitted = recorder.submit_when_room(records).await;
+        let receipt = submitted.map_err(|error| report.broken_off_by(error.into()))?;
+        self.0.push_back((receipt, lines));
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for all of them.
+    async fn settle(&mut self, report: &mut StreamBody) -> Result<(), Problem> {
+        while !self.0.is_empty() {
+            self.settle_oldest(report).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle_oldest(&mut self, report: &mut StreamBody) -> Result<(), Problem> {
+        if let Some((receipt, lines)) = self.0.pop_front() {
+            let outcome = receipt.outcome().await;
+            let recorded = outcome.map_err(|error| report.broken_off_by(error.into()))?;
+            report.add(recorded, lines);
+        }
+        Ok(())
+    }
 }
 
 impl StreamBody {
+    /// Counts what became of a batch.
+    fn add(&mut self, recorded: Vec<Recorded>, lines: Vec<usize>) {
+        self.has_written = true;
+        for (record, line) in recorded.into_iter().zip(lines) {
+            match record.outcome {
+                RecordOutcome::Recorded => self.recorded += 1,
+                RecordOutcome::Duplicate => self.duplicates += 1,
+                RecordOutcome::Conflict => self.refuse(line, &id_is_taken(record.id)),
+            }
+        }
+    }
+
     /// What a client whose stream ends early must know to go on.
     fn stored_before(&self) -> String {
         let stored = self.recorded + self.duplicates;

@@ -87,6 +87,36 @@ struct Request {
     room: OwnedSemaphorePermit,
 }
 
+impl Request {
+    fn with_receipt(batch: RecordBatch, room: OwnedSemaphorePermit) -> (Self, Receipt) {
+        let (reply, answer) = oneshot::channel();
+        let request = Self {
+            records: batch.records,
+            reply,
+            room,
+        };
+        (request, Receipt(answer))
+    }
+}
+
+/// A batch that was queued.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Result<Vec<Recorded>, Arc<StorageError>>>);
+
+impl Receipt {
+    /// Waits for the commit and says what became of each record.
+    pub async fn outcome(self) -> Result<Vec<Recorded>, EngineError> {
+        match self.0.await {
+            Ok(Ok(recorded)) => Ok(recorded),
+            Ok(Err(error)) if error.is_unwritable() => {
+                Err(EngineError::Storage(StorageError::Unwritable(error.to_string())))
+            }
+            Ok(Err(error)) => Err(EngineError::NotRecorded(error)),
+            Err(_) => Err(EngineError::ShuttingDown),
+        }
+    }
+}
+
 /// The way into the database for interactions and feedback. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
@@ -239,55 +269,32 @@ impl Recorder {
                 retry_after_s: RETRY_AFTER_S,
             },
         })?;
-        let (reply, answer) = oneshot::channel();
-        let request = Request {
-            records: batch.records,
-            reply,
-            room,
-        };
+        let (request, receipt) = Request::with_receipt(batch, room);
         self.sender.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => EngineError::ShuttingDown,
             mpsc::error::TrySendError::Full(_) => EngineError::Full {
                 retry_after_s: RETRY_AFTER_S,
             },
         })?;
-        self.answer(answer).await
+        receipt.outcome().await
     }
 
-    /// Writes a batch of a long stream: waits for room in place of refusing.
-    pub async fn write_when_room(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
+    /// Queues a batch of a long stream: waits for room in place of refusing. The receipt says what became of it, so that
+    /// the stream can be read on meanwhile.
+    pub async fn submit_when_room(&self, batch: RecordBatch) -> Result<Receipt, EngineError> {
         let room = self.room.clone().acquire_many_owned(self.permits(&batch)).await;
         let room = room.map_err(|_| EngineError::ShuttingDown)?;
-        let (reply, answer) = oneshot::channel();
-        let request = Request {
-            records: batch.records,
-            reply,
-            room,
-        };
+        let (request, receipt) = Request::with_receipt(batch, room);
         self.sender
             .send(request)
             .await
             .map_err(|_| EngineError::ShuttingDown)?;
-        self.answer(answer).await
+        Ok(receipt)
     }
 
     /// The room that a batch takes; one that is larger than the queue takes all of it and goes alone.
     fn permits(&self, batch: &RecordBatch) -> u32 {
         u32::try_from(batch.size_bytes.min(self.queue_bytes)).unwrap_or(u32::MAX)
-    }
-
-    async fn answer(
-        &self,
-        answer: oneshot::Receiver<Result<Vec<Recorded>, Arc<StorageError>>>,
-    ) -> Result<Vec<Recorded>, EngineError> {
-        match answer.await {
-            Ok(Ok(recorded)) => Ok(recorded),
-            Ok(Err(error)) if error.is_unwritable() => {
-                Err(EngineError::Storage(StorageError::Unwritable(error.to_string())))
-            }
-            Ok(Err(error)) => Err(EngineError::NotRecorded(error)),
-            Err(_) => Err(EngineError::ShuttingDown),
-        }
     }
 
     fn interaction_record(
