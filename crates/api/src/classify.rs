@@ -180,7 +180,7 @@ async fn record<'a>(
     for (recorded, text) in written.iter().zip(&texts) {
         // The same text asked again under its key is the same interaction, even if another version answers by now.
         if recorded.outcome == RecordOutcome::Conflict
-            && !is_recorded(caller, state, recorded.id, text).await?
+            && !is_recorded(caller, state, task, recorded.id, text).await?
         {
             return Err(id_is_taken(recorded.id));
         }
@@ -188,11 +188,17 @@ async fn record<'a>(
     Ok(written.into_iter().map(|recorded| recorded.id).collect())
 }
 
-/// Whether the interaction with this id asked this text.
-async fn is_recorded(caller: &Caller, state: &AppState, id: uuid::Uuid, text: &str) -> Result<bool, Problem> {
+/// Whether the interaction with this id asked this text of this task.
+async fn is_recorded(
+    caller: &Caller,
+    state: &AppState,
+    task: &Task,
+    id: uuid::Uuid,
+    text: &str,
+) -> Result<bool, Problem> {
     let mut conn = state.engine.db.read().await?;
     let found = interactions::find(&mut conn, caller.project, InteractionId(id)).await?;
-    Ok(found.is_some_and(|interaction| interaction.input.0 == text))
+    Ok(found.is_some_and(|interaction| interaction.input.0 == text && interaction.task_id == task.id))
 }
 
 fn prediction_body(answer: Answer, interaction_id: Option<uuid::Uuid>) -> PredictionBody {

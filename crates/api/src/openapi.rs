@@ -64,7 +64,8 @@ fn operation_id(method: &HttpMethod, path: &str) -> String {
 
 fn add_common_answers(method: &HttpMethod, operation: &mut Operation) {
     let of_bodies = [("413", "the body is too large")];
-    let of_bodies = of_bodies.into_iter().filter(|_| *method == HttpMethod::Post);
+    let has_body = matches!(method, HttpMethod::Post | HttpMethod::Put);
+    let of_bodies = of_bodies.into_iter().filter(|_| has_body);
     for (status, description) in OF_KEYS.into_iter().chain(of_bodies) {
         let problem = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name("ProblemBody")))

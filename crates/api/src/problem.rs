@@ -238,7 +238,11 @@ impl From<EngineError> for Problem {
                     ..Self::new(ProblemKind::Unavailable, NOT_STORED)
                 }
             }
-            EngineError::File(_) | EngineError::Dataset(_) | EngineError::Job(_) => {
+            EngineError::Job(_) => Self {
+                retry_after_s: Some(60),
+                ..Self::new(ProblemKind::Unavailable, detail)
+            },
+            EngineError::File(_) | EngineError::Dataset(_) => {
                 tracing::error!(%detail, "request failed");
                 Self::new(ProblemKind::Internal, detail)
             }

@@ -29,10 +29,15 @@ impl Running {
     /// Ends requests, jobs and schedules in turn and waits for them, but not for ever for clients that do not finish.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await.is_err() {
-            tracing::warn!("requests or jobs were still going on; jobs are taken up again");
-        }
+        wait_for_end(&self.tasks).await;
+    }
+}
+
+/// Waits for requests and jobs to end, but not for ever.
+pub(crate) async fn wait_for_end(tasks: &TaskTracker) {
+    tasks.close();
+    if tokio::time::timeout(SHUTDOWN, tasks.wait()).await.is_err() {
+        tracing::warn!("requests or jobs were still going on; jobs are taken up again");
     }
 }
 

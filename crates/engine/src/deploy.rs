@@ -50,12 +50,26 @@ impl Engine {
             DeployRequest::Rollback(_) => DeploymentKind::Rollback,
         };
         let mut conn = self.db.begin().await?;
+        tasks::lock(&mut conn, task.task_id()).await?;
+        // Another request may have been faster, perhaps this one sent twice.
+        if let Some(id) = id
+            && let Some(earlier) = deployments::find(&mut conn, project, id).await?
+        {
+            return repeated(&mut conn, earlier, task_name, request).await;
+        }
+        if wanted_version(&mut conn, &task, request).await?.id != version.id {
+            return Err(EngineError::Conflict(format!(
+                "another deployment of task \"{task_name}\" came between; look at what serves and try again"
+            )));
+        }
         let id = id.unwrap_or_else(|| self.ids.next());
         let deployment = self
             .deploy_in(&mut conn, &task, &version, kind, reason, id)
             .await?;
         conn.commit().await?;
-        self.refresh_router().await?;
+        if let Err(error) = self.refresh_router().await {
+            tracing::warn!(%error, "deployed, but not loaded here yet");
+        }
         Ok(deployment)
     }
 
@@ -110,9 +124,11 @@ async fn repeated(
         DeployRequest::Version(name) | DeployRequest::Rollback(Some(name)) => {
             name.trim_start_matches('v') == version.version
         }
-        DeployRequest::Rollback(None) => earlier.kind == DeploymentKind::Rollback,
+        DeployRequest::Rollback(None) => true,
     };
-    if task.name == task_name && same_version {
+    let same_kind =
+        (earlier.kind == DeploymentKind::Rollback) == matches!(request, DeployRequest::Rollback(_));
+    if task.name == task_name && same_version && same_kind {
         Ok(earlier)
     } else {
         Err(EngineError::id_is_taken("deployment", earlier.id))
@@ -134,8 +150,8 @@ async fn wanted_version(
     })
 }
 
-/// The version that served before the one that serves came to serve. A rollback does not count as coming to serve, so
-/// that a second one goes further back and not forward to what was just left.
+/// The version to go back to: below the one that serves on the stack that the task's deployments make. A rollback takes off
+/// what it leaves, so that a second one goes further back and never forward again.
 async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, EngineError> {
     let nothing = || {
         EngineError::Conflict(format!(
@@ -143,23 +159,24 @@ async fn previous_version(conn: &mut Conn, task: &Task) -> Result<ModelVersion, 
             task.name
         ))
     };
-    let serving = deployments::find_serving(conn, task.task_id())
-        .await?
-        .ok_or_else(nothing)?;
-    let mut before = None;
+    let mut history: Vec<Deployment> = Vec::new();
     loop {
+        let before = history.last().map(|deployment| deployment.id);
         let page = deployments::list(conn, task.project(), Some(task.task_id()), before, HISTORY).await?;
-        let Some(last) = page.last() else {
-            return Err(nothing());
-        };
-        before = Some(last.id);
-        let came_to_serve = page.iter().find(|deployment| {
-            deployment.model_version_id == serving.model_version_id
-                && deployment.kind != DeploymentKind::Rollback
-        });
-        if let Some(deployment) = came_to_serve {
-            let previous = deployment.previous_version_id.ok_or_else(nothing)?;
-            return Ok(versions::get(conn, ModelVersionId(previous)).await?);
+        if page.is_empty() {
+            break;
+        }
+        history.extend(page);
+    }
+    let mut stack = Vec::new();
+    for deployment in history.iter().rev() {
+        let version = deployment.model_version_id;
+        let earlier = stack.iter().rposition(|&below| below == version);
+        match earlier {
+            Some(position) if deployment.kind == DeploymentKind::Rollback => stack.truncate(position + 1),
+            _ => stack.push(version),
         }
     }
+    let previous = stack.iter().rev().nth(1).copied().ok_or_else(nothing)?;
+    Ok(versions::get(conn, ModelVersionId(previous)).await?)
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::engine::run_blocking;
 use crate::measure::evaluate_rows;
-use crate::runs::open_run;
+use crate::runs::{FoundRun, find_run};
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const EVALUATE_RUN: &str = "EvaluateRun";
@@ -32,7 +32,6 @@ pub struct Decision {
     /// Why, in words with the numbers.
     pub reason: String,
     /// Accuracy of the candidate on the held-out rows.
-    #[serde(default)]
     pub candidate_accuracy: f64,
     /// macro-F1 of the candidate on the held-out rows.
     pub candidate_macro_f1: f64,
@@ -112,13 +111,13 @@ impl EvaluateRun {
     }
 
     async fn evaluate(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
-        match open_run(&self.engine, &context.job).await? {
-            Ok(run) => {
-                let result = self.attempt(context, run).await?;
+        match find_run(&self.engine, &context.job).await? {
+            FoundRun::Open(run) => {
+                let result = self.attempt(context, *run).await?;
                 self.engine.refresh_router().await?;
                 Ok(result)
             }
-            Err(closed) => Ok(serde_json::json!({ "run_id": closed.id, "status": closed.status })),
+            FoundRun::Closed(result) => Ok(result),
         }
     }
 

@@ -13,7 +13,7 @@ use hone_jobs::JobError;
 use hone_storage::datasets::{self, Dataset};
 use hone_storage::examples::{self, Example};
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, leases};
+use hone_storage::{Conn, leases, tasks};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
@@ -115,11 +115,15 @@ impl Engine {
         let mut examples = usable.into_iter().zip(splits).peekable();
         while examples.peek().is_some() {
             let mut conn = self.db.begin().await?;
-            self.hold_lease(&mut conn, &lease, holder).await?;
+            // Curation and import of the task wait for the page, so that they see the parts that it gives.
+            tasks::lock(&mut conn, task.task_id()).await?;
+            if !self.hold_lease(&mut conn, &lease, holder).await? {
+                return Err(frozen_elsewhere(task));
+            }
             for (example, split) in examples.by_ref().take(PAGE as usize) {
                 let is_settled =
                     example.split.as_deref() == Some(split.as_str()) && example.status == ExampleStatus::Used;
-                // One that was superseded meanwhile stays out: its successor gets a part of its own.
+                // One that was superseded before it had a part stays out: its successor gets a part of its own.
                 if is_settled || examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
                     rows.push(row_of(example, split));
                 }
@@ -136,27 +140,21 @@ impl Engine {
     async fn wait_for_lease(&self, lease: &str, holder: Uuid, task: &Task) -> Result<(), EngineError> {
         for _attempt in 0..LEASE_ATTEMPTS {
             let mut conn = self.db.begin().await?;
-            let held = self.hold_lease(&mut conn, lease, holder).await;
+            let held = self.hold_lease(&mut conn, lease, holder).await?;
             conn.commit().await?;
-            if held.is_ok() {
+            if held {
                 return Ok(());
             }
             tokio::time::sleep(LEASE_POLL).await;
         }
-        Err(EngineError::Conflict(format!(
-            "task \"{}\" is being frozen by another process; try again in a minute",
-            task.name
-        )))
+        Err(frozen_elsewhere(task))
     }
 
-    async fn hold_lease(&self, conn: &mut Conn, lease: &str, holder: Uuid) -> Result<(), EngineError> {
+    /// Takes or extends the lease; false while another process holds it.
+    async fn hold_lease(&self, conn: &mut Conn, lease: &str, holder: Uuid) -> Result<bool, EngineError> {
         let now_us = self.ids.now_us();
         let held = leases::acquire(conn, lease, holder, now_us, now_us + LEASE_US).await?;
-        held.map(|_| ()).ok_or_else(|| {
-            EngineError::Job(JobError::Transient(format!(
-                "the lease {lease} is held by another"
-            )))
-        })
+        Ok(held.is_some())
     }
 
     /// The rows of a frozen dataset, checked against its hash.
@@ -177,6 +175,13 @@ impl Engine {
             id: id.to_string(),
         })
     }
+}
+
+fn frozen_elsewhere(task: &Task) -> EngineError {
+    EngineError::Job(JobError::Transient(format!(
+        "task \"{}\" is being frozen by another process; try again in a minute",
+        task.name
+    )))
 }
 
 async fn load_usable(conn: &mut Conn, task: &Task) -> Result<Vec<Example>, EngineError> {

@@ -79,7 +79,8 @@ async fn find_earlier(
     let Some(earlier) = examples::find(conn, id).await? else {
         return Ok(None);
     };
-    let same_content = earlier.input.0 == import.input && earlier.label == import.label;
+    let same_content = (&earlier.input.0, &earlier.label, &earlier.target.0)
+        == (&import.input, &import.label, &import.target);
     if earlier.task_id != task.id || !same_content {
         let detail = format!("{id} is taken by another example; send another id or Idempotency-Key");
         return Err(EngineError::field(format!("/examples/{index}/id"), detail));

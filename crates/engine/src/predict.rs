@@ -19,7 +19,7 @@ use crate::{Engine, EngineError};
 /// Bytes of text that are predicted without leaving the async thread: well under a millisecond.
 const INLINE_BYTES: usize = 16 << 10;
 /// How long to wait before a model is looked at again that could not be loaded, nor any before it.
-const UNLOADABLE_WAIT_US: i64 = 30 * SECOND_US;
+const UNLOADABLE_WAIT_US: i64 = 5 * SECOND_US;
 
 /// A model that serves a task.
 #[derive(Debug)]
@@ -142,7 +142,11 @@ impl Engine {
                 let served = current.get(&task).filter(|served| served.version.id == version);
                 served.map(|served| served.classifier.clone())
             };
-            if let Some((version, classifier)) = self.load_serving(serving, loaded).await? {
+            let found = self.load_serving(serving, loaded).await.unwrap_or_else(|error| {
+                tracing::error!(task = %task, %error, "no model can be loaded; what serves goes on serving");
+                None
+            });
+            if let Some((version, classifier)) = found {
                 let epoch = serving.epoch;
                 next.insert(
                     task,

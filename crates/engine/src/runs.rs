@@ -93,9 +93,21 @@ fn named_run(job: &JobRow) -> Option<RunId> {
     job.payload.get("run_id")?.as_str()?.parse().ok()
 }
 
-/// The run that a job works on, as it is now. One that is closed has nothing left to do.
-pub(crate) async fn open_run(engine: &Engine, job: &JobRow) -> Result<Result<Run, Run>, JobError> {
+/// A run as its job finds it.
+pub(crate) enum FoundRun {
+    /// There is work to do.
+    Open(Box<Run>),
+    /// An earlier attempt, or a person, has ended it; what the job says then.
+    Closed(serde_json::Value),
+}
+
+/// The run that a job works on, as it is now.
+pub(crate) async fn find_run(engine: &Engine, job: &JobRow) -> Result<FoundRun, JobError> {
     let id = named_run(job).ok_or_else(|| JobError::Permanent("the payload names no run".to_owned()))?;
     let run = runs::get(&mut engine.db.read().await?, id).await?;
-    Ok(if run.status.is_final() { Err(run) } else { Ok(run) })
+    Ok(if run.status.is_final() {
+        FoundRun::Closed(serde_json::json!({ "run_id": run.id, "status": run.status }))
+    } else {
+        FoundRun::Open(Box::new(run))
+    })
 }

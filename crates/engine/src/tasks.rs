@@ -81,7 +81,9 @@ impl Engine {
         let mut conn = self.db.begin().await?;
         if !tasks::insert(&mut conn, &task).await? {
             return match tasks::find_by_name(&mut conn, project, name).await? {
-                Some(there) if there.id == task.id && there.kind == kind => Ok(there),
+                Some(there) if there.id == task.id && there.kind == kind && there.policy == task.policy => {
+                    Ok(there)
+                }
                 Some(_) => Err(taken()),
                 None => Err(EngineError::id_is_taken("task", task.id)),
             };

@@ -12,7 +12,7 @@ use hone_storage::runs::{self, Run};
 use hone_storage::{Conn, progress, tasks};
 
 use crate::evaluate::EVALUATE_RUN;
-use crate::runs::open_run;
+use crate::runs::{FoundRun, find_run};
 use crate::triggers::require_samples;
 use crate::{DatasetRow, Engine, EngineError};
 
@@ -29,14 +29,15 @@ impl TrainModel {
     }
 
     async fn train(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
-        match open_run(&self.engine, &context.job).await? {
-            Ok(run) => Ok(self.attempt(context, run).await?),
-            Err(closed) => Ok(serde_json::json!({ "run_id": closed.id, "status": closed.status })),
+        match find_run(&self.engine, &context.job).await? {
+            FoundRun::Open(run) => Ok(self.attempt(context, *run).await?),
+            FoundRun::Closed(result) => Ok(result),
         }
     }
 
     async fn attempt(&self, context: &JobContext, mut run: Run) -> Result<serde_json::Value, EngineError> {
         let engine = &self.engine;
+        self.start(context, &mut run).await?;
         let dataset = self.dataset_of(context, &mut run).await?;
         let rows = engine.load_rows(&dataset).await?;
         let bytes = fit(context.clone(), run.clone(), rows).await?;
@@ -61,6 +62,20 @@ impl TrainModel {
         Ok(result)
     }
 
+    /// Says that the run is being worked on.
+    async fn start(&self, context: &JobContext, run: &mut Run) -> Result<(), EngineError> {
+        if run.status == RunStatus::Running {
+            return Ok(());
+        }
+        run.status = run.status.transition(RunStatus::Running)?;
+        run.started_at_us = Some(self.engine.ids.now_us());
+        let mut conn = self.engine.db.begin().await?;
+        context.hold_in(&mut conn).await?;
+        runs::update(&mut conn, run).await?;
+        conn.commit().await?;
+        Ok(())
+    }
+
     /// The dataset of the run: frozen now, or by an earlier attempt.
     async fn dataset_of(&self, context: &JobContext, run: &mut Run) -> Result<Dataset, EngineError> {
         let engine = &self.engine;
@@ -80,8 +95,6 @@ impl TrainModel {
         let dataset = engine.freeze(&task, None).await?;
         let now_us = engine.ids.now_us();
         run.dataset_id = Some(dataset.id);
-        run.status = run.status.transition(RunStatus::Running)?;
-        run.started_at_us = Some(now_us);
         let mut conn = engine.db.begin().await?;
         context.hold_in(&mut conn).await?;
         runs::update(&mut conn, run).await?;

@@ -209,9 +209,13 @@ impl CheckTriggers {
     async fn check(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
         let project = context.project();
         self.engine.join_early_feedback(project).await?;
-        let mut conn = self.engine.db.begin().await?;
+        let mut all = tasks::list(&mut self.engine.db.read().await?, project).await?;
+        // A task, then its jobs, tasks in the order of their ids: as everybody else locks them.
+        all.sort_by_key(|task| task.id);
         let mut started = Vec::new();
-        for task in tasks::list(&mut conn, project).await? {
+        for task in all {
+            let mut conn = self.engine.db.begin().await?;
+            started.extend(self.engine.enqueue_due_training(&mut conn, &task).await?);
             if task.policy.curation.automatic && progress::has_inbox(&mut conn, task.task_id()).await? {
                 enqueue(
                     &mut conn,
@@ -220,8 +224,9 @@ impl CheckTriggers {
                 )
                 .await?;
             }
-            started.extend(self.engine.enqueue_due_training(&mut conn, &task).await?);
+            conn.commit().await?;
         }
+        let mut conn = self.engine.db.begin().await?;
         let result = serde_json::json!({ "runs": started });
         context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;

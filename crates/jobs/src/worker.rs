@@ -99,6 +99,9 @@ impl Worker {
             while running.len() >= concurrency {
                 running.join_next().await;
             }
+            if stop.is_cancelled() {
+                break;
+            }
             match self.claim().await {
                 Ok(Some(context)) => {
                     let (worker, stop) = (self.clone(), stop.clone());

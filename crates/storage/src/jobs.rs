@@ -37,7 +37,6 @@ statements! {
                WHERE project_id = $1 AND id = $2 AND state IN ('dead', 'cancelled')";
     FIND = concat!("SELECT ", columns!(), " FROM jobs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM jobs WHERE project_id = $1 AND (state = $2 OR $2 IS NULL) \
-            \
             AND ((created_at_us, id) < (SELECT created_at_us, id FROM jobs WHERE id = $3) OR $3 IS NULL) \
             ORDER BY created_at_us DESC, id DESC LIMIT $4");
     COUNT_DUE = "SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at_us <= $1 \

@@ -20,9 +20,12 @@ statements! {
                     WHERE task_id = $1";
     GET_PROGRESS = "SELECT usable_examples, new_examples, new_validated, new_judged, new_correct, last_trained_at_us \
                     FROM task_progress WHERE task_id = $1";
-    START_TRAINING = "UPDATE task_progress SET new_examples = new_examples - $2, new_validated = new_validated - $3, \
-                      new_judged = new_judged - $4, new_correct = new_correct - $5, last_trained_at_us = $6 \
-                      WHERE task_id = $1";
+    START_TRAINING = "UPDATE task_progress SET \
+                      new_examples = CASE WHEN new_examples > $2 THEN new_examples - $2 ELSE 0 END, \
+                      new_validated = CASE WHEN new_validated > $3 THEN new_validated - $3 ELSE 0 END, \
+                      new_judged = CASE WHEN new_judged > $4 THEN new_judged - $4 ELSE 0 END, \
+                      new_correct = CASE WHEN new_correct > $5 THEN new_correct - $5 ELSE 0 END, \
+                      last_trained_at_us = $6 WHERE task_id = $1";
     PUSH_INBOX = "INSERT INTO curation_inbox (project_id, interaction_id, task_id) VALUES ($1, $2, $3) \
                   ON CONFLICT (project_id, interaction_id) DO UPDATE SET task_id = excluded.task_id";
     LIST_INBOX = "SELECT interaction_id FROM curation_inbox WHERE task_id = $1 ORDER BY interaction_id LIMIT $2";
@@ -129,7 +132,7 @@ pub async fn get(conn: &mut Conn, task: TaskId) -> Result<Progress, StorageError
     })
 }
 
-/// Takes what a training that starts has learned from off the counters.
+/// Takes what a training that starts has learned from off the counters; two that start at once may have counted the same.
 pub async fn start_training(
     conn: &mut Conn,
     task: TaskId,

@@ -18,7 +18,6 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     FIND = concat!("SELECT ", columns!(), " FROM runs WHERE id = $1");
     LIST = concat!("SELECT ", columns!(), " FROM runs WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
-            \
             AND ((created_at_us, id) < (SELECT created_at_us, id FROM runs WHERE id = $3) OR $3 IS NULL) \
             ORDER BY created_at_us DESC, id DESC LIMIT $4");
     LIST_DECIDED = "SELECT model_version_id, decision, finished_at_us FROM runs WHERE task_id = $1 \

@@ -136,6 +136,7 @@ async fn a_second_rollback_does_not_go_forward_again() {
         app.run_jobs().await;
     }
     let back = async || {
+        app.clock.advance_us(1_000);
         let wanted = hone_engine::DeployRequest::Rollback(None);
         let done = app
             .engine
@@ -144,6 +145,13 @@ async fn a_second_rollback_does_not_go_forward_again() {
         done.map(|_| ())
     };
     let serving = async || classify(&app, "money back").await.1["model_version"].clone();
+    app.clock.advance_us(1_000);
+    let by_hand = hone_engine::DeployRequest::Version("1.0.0".to_owned());
+    app.engine
+        .deploy(app.project, "intent", &by_hand, "test", None)
+        .await
+        .unwrap();
+    back().await.unwrap();
     assert_eq!(serving().await, "1.2.0");
     back().await.unwrap();
     assert_eq!(serving().await, "1.1.0");

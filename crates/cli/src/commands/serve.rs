@@ -52,7 +52,6 @@ pub(super) async fn worker(app: &App, output: Output) -> anyhow::Result<ExitCode
     );
     server::stop_signal().await?;
     stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    server::wait_for_end(&tasks).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -169,7 +169,7 @@ pub fn fit_temperature(set: &CalibrationSet<'_>) -> f64 {
     beta
 }
 
-/// Weighted sums over examples, divided by the weights at the end.
+/// Weighted sums over examples.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     weight: f64,
@@ -196,7 +196,7 @@ impl Sums {
     }
 
     /// Minus the inverse Hessian times the gradient. A slope at its lower bound that would go lower stays there, and the
-    /// other moves alone (projected Newton, Bertsekas 1982).
+    /// other moves alone (projected Newton, Bertsekas 1982); the upper bound is only reached by data without an optimum.
     fn newton_step(&self, below_at_bound: bool, above_at_bound: bool) -> (f64, f64) {
         let ridge = 1e-9 * self.weight;
         let (aa, ab, bb) = (self.hessian.0 + ridge, self.hessian.1, self.hessian.2 + ridge);
