@@ -34,6 +34,7 @@ pub use keys::NewKey;
 pub use measure::MeasureVersion;
 pub use predict::{Answer, Served};
 pub use record::{Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
+pub use runs::get_job;
 pub use train::TrainModel;
 pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples, write_dataset};
 pub use triggers::CheckTriggers;

@@ -46,16 +46,17 @@ impl Engine {
         Ok(job)
     }
 
-    /// Measures the version named, or the one that serves, on the dataset named, or the task's latest.
+    /// Measures the version named, or the one that serves, on the dataset named, or the task's latest; gives the rows that
+    /// it was measured on as well.
     pub async fn evaluate_by_hand(
         &self,
         task: &Task,
         version: Option<&str>,
         dataset: Option<DatasetId>,
-    ) -> Result<(ModelVersion, Dataset, Evaluation), EngineError> {
+    ) -> Result<(ModelVersion, Vec<DatasetRow>, Evaluation), EngineError> {
         let (version, dataset) = self.to_measure(task, version, dataset).await?;
-        let evaluation = self.evaluate_version(&version, &dataset).await?;
-        Ok((version, dataset, evaluation))
+        let (rows, evaluation) = self.evaluate_held_out(&version, &dataset).await?;
+        Ok((version, rows, evaluation))
     }
 
     /// Measures a registered version on the held-out part of a dataset.
@@ -64,9 +65,21 @@ impl Engine {
         version: &ModelVersion,
         dataset: &Dataset,
     ) -> Result<Evaluation, EngineError> {
+        Ok(self.evaluate_held_out(version, dataset).await?.1)
+    }
+
+    async fn evaluate_held_out(
+        &self,
+        version: &ModelVersion,
+        dataset: &Dataset,
+    ) -> Result<(Vec<DatasetRow>, Evaluation), EngineError> {
         let classifier = self.load_classifier(&version.artifact_hash).await?;
         let rows = self.load_held_out(dataset).await?;
-        run_blocking(move || evaluate_rows(&classifier, &rows)).await
+        run_blocking(move || {
+            let evaluation = evaluate_rows(&classifier, &rows);
+            (rows, evaluation)
+        })
+        .await
     }
 
     /// Measures the version named, or the one that serves, on texts whose labels are given.
@@ -88,7 +101,7 @@ impl Engine {
     }
 
     /// The rows of a dataset that nothing is fitted on.
-    pub async fn load_held_out(&self, dataset: &Dataset) -> Result<Vec<DatasetRow>, EngineError> {
+    pub(crate) async fn load_held_out(&self, dataset: &Dataset) -> Result<Vec<DatasetRow>, EngineError> {
         let mut rows = self.load_rows(dataset).await?;
         rows.retain(|row| row.split == Split::Test);
         Ok(rows)

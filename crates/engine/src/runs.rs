@@ -73,7 +73,8 @@ impl Engine {
     }
 }
 
-async fn get_job(conn: &mut Conn, project: ProjectId, id: JobId) -> Result<JobRow, EngineError> {
+/// The job of this project with this id.
+pub async fn get_job(conn: &mut Conn, project: ProjectId, id: JobId) -> Result<JobRow, EngineError> {
     let found = jobs::find(conn, id).await?;
     found
         .filter(|job| job.project_id == project.0)

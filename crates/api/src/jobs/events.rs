@@ -8,9 +8,10 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
 use hone_domain::{JobId, ProjectId, Scope};
+use hone_engine::get_job;
 use hone_storage::jobs;
 
-use super::{JobBody, get_job};
+use super::JobBody;
 use crate::auth::Caller;
 use crate::page::path_id;
 use crate::problem::ProblemBody;

@@ -6,12 +6,9 @@ pub(crate) mod list;
 pub(crate) mod retry;
 pub(crate) mod show;
 
-use hone_domain::{JobId, ProjectId, format_rfc3339};
-use hone_storage::Conn;
-use hone_storage::jobs::{self, JobRow};
+use hone_domain::format_rfc3339;
+use hone_storage::jobs::JobRow;
 use uuid::Uuid;
-
-use crate::Problem;
 
 /// A unit of background work.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
@@ -56,12 +53,4 @@ impl From<JobRow> for JobBody {
             finished_at: row.finished_at_us.map(format_rfc3339),
         }
     }
-}
-
-/// The job of this project with this id, or a problem.
-pub(crate) async fn get_job(conn: &mut Conn, project: ProjectId, id: JobId) -> Result<JobRow, Problem> {
-    let found = jobs::find(conn, id)
-        .await?
-        .filter(|job| job.project_id == project.0);
-    found.ok_or_else(|| Problem::not_found("job", id))
 }

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use hone_domain::Scope;
+use hone_engine::get_job;
 
-use super::{JobBody, get_job};
+use super::JobBody;
 use crate::auth::Caller;
 use crate::page::path_id;
 use crate::problem::ProblemBody;

@@ -26,11 +26,10 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
             .await?;
         (version, evaluation, texts)
     } else {
-        let (version, dataset, evaluation) = app
+        let (version, held_out, evaluation) = app
             .engine
             .evaluate_by_hand(&task, args.version.as_deref(), None)
             .await?;
-        let held_out = app.engine.load_held_out(&dataset).await?;
         (
             version,
             evaluation,

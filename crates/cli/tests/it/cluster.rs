@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Process, examples_file, run_json};
+use crate::support::{Process, examples_file, new_key, run_json};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -13,10 +13,7 @@ async fn a_deployment_reaches_both_servers_within_a_second_and_no_job_runs_twice
     let database = Some(url.as_str());
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let key = run_json(data, database, &["key", "create"])["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = new_key(data, database);
     run_json(data, database, &["import", "intent", &examples_file(data, 120)]);
     run_json(data, database, &["train", "intent"]);
     run_json(data, database, &["train", "intent", "--settings", r#"{"c":0.5}"#]);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::support::{Process, examples_file, run_json};
+use crate::support::{Process, examples_file, new_key, run_json};
 use serde_json::{Value, json};
 
 /// Kills of the server under load.
@@ -67,10 +67,7 @@ async fn list_all(address: &str, key: &str, path: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_loses_nothing_it_acknowledged_and_keeps_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let key = run_json(folder.path(), None, &["key", "create"])["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = new_key(folder.path(), None);
     run_json(folder.path(), None, &["task", "create", "intent"]);
     let (mut interactions, mut feedback) = (Vec::new(), Vec::new());
     for round in 1..=KILLS {
@@ -120,10 +117,7 @@ async fn a_killed_server_loses_nothing_it_acknowledged_and_keeps_nothing_twice()
 async fn a_worker_killed_in_training_is_followed_and_one_version_registered() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let key = run_json(data, None, &["key", "create"])["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = new_key(data, None);
     run_json(data, None, &["import", "intent", &examples_file(data, 3_000)]);
     // Many small steps make the training long enough to be killed in the middle.
     let policy = r#"{"training":{"settings":{"tolerance":0.000000001,"max_epochs":10000}}}"#;

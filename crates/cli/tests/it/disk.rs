@@ -3,7 +3,7 @@
 use hone_testkit::SmallDisk;
 use serde_json::{Value, json};
 
-use crate::support::{Process, hone, run_json};
+use crate::support::{Process, hone, new_key, run_json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
@@ -11,10 +11,7 @@ async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
     let Some(_disk) = SmallDisk::mount(folder.path(), "6m") else {
         return;
     };
-    let key = run_json(folder.path(), None, &["key", "create"])["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = new_key(folder.path(), None);
     run_json(folder.path(), None, &["task", "create", "intent"]);
     let server = Process::start(
         folder.path(),

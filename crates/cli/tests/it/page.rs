@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Process, examples_file, run, run_json};
+use crate::support::{Process, examples_file, new_key, run, run_json};
 use fantoccini::{ClientBuilder, Locator};
 use serde_json::json;
 
@@ -68,10 +68,7 @@ async fn the_page_shows_curve_versions_and_interactions_and_keeps_up() {
     };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let key = run_json(data, None, &["key", "create"])["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = new_key(data, None);
     run_json(data, None, &["import", "intent", &examples_file(data, 150)]);
     run_json(data, None, &["train", "intent"]);
     run(

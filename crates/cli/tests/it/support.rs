@@ -90,3 +90,11 @@ pub fn examples_file(data: &Path, count: usize) -> String {
     std::fs::write(&path, lines.join("\n")).unwrap();
     path.display().to_string()
 }
+
+/// Makes an API key with every scope.
+pub fn new_key(data: &Path, database: Option<&str>) -> String {
+    run_json(data, database, &["key", "create"])["key"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
