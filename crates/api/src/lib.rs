@@ -3,6 +3,7 @@
 //!
 //! Translates between HTTP and `engine`; decides nothing itself. `cli` serves [`router`].
 
+mod anthropic;
 mod auth;
 mod body;
 mod classify;
@@ -16,9 +17,12 @@ mod health;
 mod interactions;
 mod jobs;
 mod models;
+mod openai;
 mod openapi;
 mod page;
+mod passing;
 mod problem;
+mod providers;
 mod references;
 mod repeat;
 mod runs;
@@ -42,6 +46,8 @@ pub use state::AppState;
 
 /// The largest body of a request that is no stream.
 const MAX_BODY_BYTES: usize = 8 << 20;
+/// The largest body that is passed on to a provider; pictures travel in it.
+const MAX_PASSED_BYTES: usize = 64 << 20;
 
 /// How long a client may pause while it sends a body.
 const BODY_IDLE: Duration = Duration::from_mins(1);
@@ -68,11 +74,26 @@ pub fn openapi() -> OpenApi {
     openapi::complete(endpoints().into_openapi())
 }
 
+/// What providers answer, with larger bodies.
+fn passed_on() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(openai::chat_completions::handle))
+        .routes(routes!(openai::responses::handle))
+        .routes(routes!(openai::embeddings::handle))
+        .routes(routes!(anthropic::messages::handle))
+        .layer(DefaultBodyLimit::max(MAX_PASSED_BYTES))
+}
+
 fn endpoints() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(interactions::record::handle, interactions::list::handle))
         .routes(routes!(interactions::show::handle))
         .routes(routes!(references::handle))
+        .merge(passed_on())
+        .routes(routes!(openai::models::list))
+        .routes(routes!(openai::models::show))
+        .routes(routes!(providers::set::handle, providers::remove::handle))
+        .routes(routes!(providers::list::handle))
         .routes(routes!(feedback::record::handle, feedback::list::handle))
         .routes(routes!(conversations::list::handle))
         .routes(routes!(conversations::show::handle))

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hone_domain::ProjectId;
 use hone_engine::{Engine, EngineError};
+use hone_gateway::Gateway;
 use hone_jobs::Worker;
 use hone_storage::keys::ApiKey;
-use hone_storage::projects;
+use hone_storage::projects::{self, Project};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
@@ -19,28 +20,34 @@ const KEY_CACHE: Duration = Duration::from_secs(2);
 pub struct AppState {
     /// The loop.
     pub engine: Engine,
+    /// Passes requests to providers.
+    pub gateway: Gateway,
     /// Woken when a handler enqueues a job.
     pub worker: Worker,
     /// Ends streams of events when the server stops.
     pub stop: CancellationToken,
     keys: Cache<String, Option<Arc<ApiKey>>>,
-    pseudonym_keys: Cache<ProjectId, [u8; 32]>,
+    projects: Cache<ProjectId, Arc<Project>>,
 }
 
 impl AppState {
     /// Stores the parts.
-    pub fn new(engine: Engine, worker: Worker, stop: CancellationToken) -> Self {
+    pub fn new(gateway: Gateway, worker: Worker, stop: CancellationToken) -> Self {
         let keys = Cache::builder()
             .max_capacity(10_000)
             .time_to_live(KEY_CACHE)
             .build();
-        let pseudonym_keys = Cache::builder().max_capacity(10_000).build();
+        let projects = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(KEY_CACHE)
+            .build();
         Self {
-            engine,
+            engine: gateway.engine().clone(),
+            gateway,
             worker,
             stop,
             keys,
-            pseudonym_keys,
+            projects,
         }
     }
 
@@ -55,15 +62,21 @@ impl AppState {
 
     /// The key of a project's pseudonyms, which never changes.
     pub(crate) async fn pseudonym_key(&self, project: ProjectId) -> Result<[u8; 32], EngineError> {
-        if let Some(key) = self.pseudonym_keys.get(&project) {
-            return Ok(key);
-        }
-        let stored = projects::get(&mut self.engine.db.read().await?, project).await?;
+        let stored = self.project(project).await?;
         let mut key = [0; 32];
         for (byte, stored) in key.iter_mut().zip(&stored.pseudonym_key) {
             *byte = *stored;
         }
-        self.pseudonym_keys.insert(project, key);
         Ok(key)
+    }
+
+    /// The project; a change of its limits reaches every server within seconds.
+    pub(crate) async fn project(&self, id: ProjectId) -> Result<Arc<Project>, EngineError> {
+        if let Some(project) = self.projects.get(&id) {
+            return Ok(project);
+        }
+        let project = Arc::new(projects::get(&mut self.engine.db.read().await?, id).await?);
+        self.projects.insert(id, project.clone());
+        Ok(project)
     }
 }

@@ -1,9 +1,13 @@
 //! Configuration: a TOML file, then the environment, then the command line; the later wins.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use confique::Config as _;
+use hone_domain::ProviderKind;
+use hone_gateway::{GatewaySettings, Price, ProviderSettings, Secret};
 
 use crate::args::Args;
 
@@ -32,7 +36,121 @@ pub(crate) struct Config {
     pub jobs: Jobs,
 
     #[config(nested)]
+    pub gateway: Gateway,
+
+    #[config(nested)]
     pub log: Log,
+}
+
+/// Passing requests on to models.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Gateway {
+    /// Providers by name, each a table: `[gateway.providers.openai]` with `kind` (openai, azure or anthropic), `base_url`,
+    /// and `api_key_env` (a variable of the environment) or `api_key_file`; for Azure also `api_version`.
+    #[config(default = {})]
+    pub providers: BTreeMap<String, ProviderTable>,
+
+    /// Prices that go before the shipped ones, in USD per million tokens, such as
+    /// `{ provider = "openai", model = "gpt-4o", input = 2.5, output = 10.0, cached_input = 1.25 }`.
+    #[config(default = [])]
+    pub prices: Vec<Price>,
+
+    /// Task of requests that name none; it is made with the first of them.
+    #[config(env = "HONE_GATEWAY_DEFAULT_TASK", default = "gateway")]
+    pub default_task: String,
+
+    /// How long a connection to a provider may take, in milliseconds.
+    #[config(env = "HONE_GATEWAY_CONNECT_TIMEOUT_MS", default = 10000)]
+    pub connect_timeout_ms: u64,
+
+    /// The largest reply that is taken, in bytes.
+    #[config(env = "HONE_GATEWAY_MAX_REPLY_BYTES", default = 67_108_864)]
+    pub max_reply_bytes: usize,
+
+    /// Whether providers that projects bring themselves may have private addresses.
+    #[config(env = "HONE_GATEWAY_ALLOW_PRIVATE_PROVIDERS", default = false)]
+    pub allow_private_providers: bool,
+}
+
+/// A provider as configured.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProviderTable {
+    /// How it is spoken to.
+    pub kind: ProviderKind,
+    /// Where its API is.
+    pub base_url: Option<String>,
+    /// The variable of the environment that holds its key.
+    pub api_key_env: Option<String>,
+    /// The file that holds its key.
+    pub api_key_file: Option<PathBuf>,
+    /// Azure's API version.
+    pub api_version: Option<String>,
+    /// Whether streams are asked for their count of tokens; turn it off for servers that refuse `stream_options`.
+    #[serde(default = "yes")]
+    pub count_streamed_tokens: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ProviderTable {
+    fn resolve(&self, name: &str) -> anyhow::Result<ProviderSettings> {
+        let setting = |field: &str| format!("gateway.providers.{name}.{field}");
+        let base_url = match (&self.base_url, self.kind) {
+            (Some(url), _) => url.clone(),
+            (None, ProviderKind::OpenAi) => "https://api.openai.com/v1".to_owned(),
+            (None, ProviderKind::Anthropic) => "https://api.anthropic.com".to_owned(),
+            (None, ProviderKind::Azure) => anyhow::bail!(
+                "{}: is missing; give https://<resource>.openai.azure.com",
+                setting("base_url")
+            ),
+        };
+        let api_key = match (&self.api_key_env, &self.api_key_file) {
+            (Some(_), Some(_)) => anyhow::bail!("{}: give this or api_key_file", setting("api_key_env")),
+            (Some(variable), None) => {
+                #[expect(clippy::disallowed_methods, reason = "the cli is what reads the environment")]
+                let value = std::env::var(variable);
+                let value = value.ok().filter(|value| !value.trim().is_empty());
+                let value = value.with_context(|| {
+                    format!("{}: the variable {variable} is not set", setting("api_key_env"))
+                })?;
+                Some(Secret::new(&value))
+            }
+            (None, Some(file)) => {
+                let value = std::fs::read_to_string(file)
+                    .with_context(|| format!("{}: {} cannot be read", setting("api_key_file"), file.display()))?;
+                Some(Secret::new(&value))
+            }
+            (None, None) => None,
+        };
+        Ok(ProviderSettings {
+            kind: self.kind,
+            base_url,
+            api_key,
+            api_version: self.api_version.clone(),
+            counts_streamed_tokens: self.count_streamed_tokens,
+        })
+    }
+}
+
+impl Gateway {
+    /// Reads the providers' keys.
+    pub fn resolve(&self) -> anyhow::Result<GatewaySettings> {
+        let mut providers = BTreeMap::new();
+        for (name, table) in &self.providers {
+            providers.insert(name.clone(), table.resolve(name)?);
+        }
+        Ok(GatewaySettings {
+            providers,
+            prices: self.prices.clone(),
+            default_task: self.default_task.clone(),
+            connect_timeout: Duration::from_millis(self.connect_timeout_ms),
+            max_reply_bytes: self.max_reply_bytes,
+            allow_private_providers: self.allow_private_providers,
+        })
+    }
 }
 
 /// The HTTP server.
@@ -141,9 +259,24 @@ impl Config {
             ),
             ("recorder.group_rows", self.recorder.group_rows, 1, 100_000),
             ("jobs.concurrency", self.jobs.concurrency, 1, 256),
+            (
+                "gateway.max_reply_bytes",
+                self.gateway.max_reply_bytes,
+                1 << 10,
+                1 << 32,
+            ),
         ] {
             if !(least..=most).contains(&value) {
                 return refuse(setting, &format!("is {value}; give {least} to {most}"));
+            }
+        }
+        if !(1..=600_000).contains(&self.gateway.connect_timeout_ms) {
+            return refuse("gateway.connect_timeout_ms", "give 1 to 600000 milliseconds");
+        }
+        for name in [&self.gateway.default_task].into_iter().chain(self.gateway.providers.keys()) {
+            if !is_name(name) {
+                let problem = format!("\"{name}\" is no name; use letters, digits, - _ and .");
+                return refuse("gateway", &problem);
             }
         }
         if !is_log_level(&self.log.level) {
@@ -202,7 +335,8 @@ fn refuse_unknown_keys(file: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{} is no TOML", file.display()))?;
     let known = known_keys(&Config::META, "");
     for key in given_keys(&table, "") {
-        if !known.contains(&key) {
+        let is_inside = |table: &String| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        if !known.contains(&key) && !known.iter().any(is_inside) {
             anyhow::bail!(
                 "{}: \"{key}\" is no setting; known are {}",
                 file.display(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use hone_api::AppState;
+use hone_gateway::Gateway;
 use hone_jobs::{Scheduler, Worker};
 use hone_web::{Access, WebState};
 use tokio::net::TcpListener;
@@ -61,8 +62,9 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
         engine: engine.clone(),
         access,
     });
+    let gateway = Gateway::start(engine.clone(), app.config.gateway.resolve()?)?;
     let routes = pages.merge(hone_api::router(AppState::new(
-        engine.clone(),
+        gateway.clone(),
         worker,
         stop.clone(),
     )));
@@ -79,6 +81,7 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
         if let Err(error) = serving.await {
             tracing::error!(%error, "the server ended");
         }
+        gateway.stop().await;
     });
     Ok(Running { address, stop, tasks })
 }

@@ -1,6 +1,6 @@
 //! An interaction as a client sends it: one input and one output of a task, and what is checked before it is taken.
 
-use crate::{ConversationId, InteractionId, InvalidInput, SECOND_US, parse_rfc3339, spelled_enum};
+use crate::{ConversationId, InteractionId, InvalidInput, JsonText, SECOND_US, parse_rfc3339, spelled_enum};
 
 /// The longest text of one field that is taken, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256 * 1024;
@@ -38,6 +38,8 @@ spelled_enum! {
         Abstained = "abstained",
         /// Failed.
         Error = "error",
+        /// The client went away before the answer was whole.
+        Cancelled = "cancelled",
     }
 }
 
@@ -141,6 +143,23 @@ pub struct NewInteraction {
     /// When it happened (RFC 3339); the time of recording when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<String>,
+    /// The JSON that went to the model, with its messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub request: Option<JsonText>,
+    /// The JSON of an answer that is more than text, such as calls of tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub reply: Option<JsonText>,
+    /// The prompt that was built from the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_prompt: Option<String>,
+    /// Time to the first token of a streamed answer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<f64>,
+    /// What went wrong, in one word, such as `timeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl NewInteraction {
@@ -157,6 +176,14 @@ impl NewInteraction {
         if let Some(output) = &self.output {
             require_text("/output", output)?;
         }
+        if let Some(prompt) = &self.structured_prompt {
+            require_text("/structured_prompt", prompt)?;
+        }
+        for (pointer, document) in [("/request", &self.request), ("/reply", &self.reply)] {
+            if let Some(document) = document {
+                require_text(pointer, document.as_str())?;
+            }
+        }
         for (pointer, name) in [
             ("/label", &self.label),
             ("/model", &self.model),
@@ -164,6 +191,7 @@ impl NewInteraction {
             ("/action_type", &self.action_type),
             ("/target_tool", &self.target_tool),
             ("/language", &self.language),
+            ("/error", &self.error),
         ] {
             if let Some(name) = name {
                 require_name(pointer, name)?;
@@ -171,6 +199,7 @@ impl NewInteraction {
         }
         require_between("/confidence", self.confidence, 0.0, 1.0)?;
         require_between("/latency_ms", self.latency_ms, 0.0, 86_400_000.0)?;
+        require_between("/first_token_ms", self.first_token_ms, 0.0, 86_400_000.0)?;
         require_between("/cost_usd", self.cost_usd, 0.0, 1_000_000.0)?;
         if self.tags.len() > 20 {
             return Err(InvalidInput::field(

@@ -10,9 +10,12 @@ mod feedback;
 mod ids;
 mod input;
 mod interaction;
+mod json_text;
 mod lifecycle;
+mod limits;
 mod object;
 mod policy;
+mod provider;
 mod scope;
 mod version;
 
@@ -28,14 +31,17 @@ pub use input::{FieldError, InvalidInput, parse_json};
 pub use interaction::{
     AnswerSource, Identity, InteractionStatus, MAX_TEXT_BYTES, NewInteraction, require_name, require_text,
 };
+pub use json_text::JsonText;
 pub use lifecycle::{
     DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage,
 };
+pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use object::{object, objects, optional_object};
 pub use policy::{
-    CurationPolicy, DeploymentPolicy, PredictionPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy,
-    TrainingTrigger,
+    CurationPolicy, DeploymentPolicy, GatewayPolicy, ModelRoute, PredictionPolicy, RecordingContent,
+    RecordingMoment, RecordingPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
 };
+pub use provider::ProviderKind;
 pub use scope::{Scope, ScopeSet};
 pub use version::{ParseVersionError, Version};
 

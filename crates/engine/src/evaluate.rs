@@ -283,7 +283,7 @@ impl Engine {
             project_id: task.project_id,
             task_id: task.id,
             run_id: run.id,
-            dataset_id: dataset.id,
+            dataset_id: Some(dataset.id),
             number: latest.map_or(1, |latest| latest.number + 1),
             version: semantic.to_string(),
             stage: if decision.accepted {
@@ -293,7 +293,7 @@ impl Engine {
             },
             artifact_hash: artifact_hash.clone(),
             artifact_bytes: run.artifact_bytes.unwrap_or_default(),
-            dataset_hash: dataset.content_hash.clone(),
+            dataset_hash: Some(dataset.content_hash.clone()),
             trainer: run.trainer.clone(),
             settings: run.settings.clone(),
             metrics: json_of(&comparison.candidate)?.0,

@@ -42,6 +42,7 @@ impl Engine {
             expires_at_us,
             revoked_at_us: None,
             created_at_us,
+            limits: None,
         };
         let mut conn = self.db.begin().await?;
         keys::insert(&mut conn, &key, &hash_of(&secret)).await?;

@@ -13,7 +13,7 @@ use crate::{Conn, Db, StorageError};
 
 /// Rows per statement on SQLite: enough to save round trips to its thread, few enough to plan fast.
 const SQLITE_ROWS: usize = 32;
-const INTERACTION_COLUMNS: usize = 27;
+const INTERACTION_COLUMNS: usize = 32;
 
 /// One statement for `SQLITE_ROWS` rows with anonymous parameters; sqlx looks numbered ones up one by one.
 static SQLITE_INSERT: LazyLock<&'static str> = LazyLock::new(|| {
@@ -32,7 +32,8 @@ const POSTGRES_INSERT: &str = concat!(
     ") SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::uuid[], $7::bytea[], \
      $8::bytea[], $9::text[], $10::float8[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::bigint[], \
      $16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], \
-     $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
+     $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[], $28::bytea[], $29::bytea[], $30::bytea[], \
+     $31::bigint[], $32::text[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
 
 /// The statement that inserts many interactions.
@@ -74,6 +75,11 @@ macro_rules! bind_interaction {
             .bind($row.content_hash.clone())
             .bind($row.occurred_at_us)
             .bind($row.created_at_us)
+            .bind(encode_optional(&$row.request))
+            .bind(encode_optional(&$row.reply))
+            .bind(encode_optional(&$row.structured_prompt))
+            .bind($row.first_token_us)
+            .bind($row.error.clone())
     };
 }
 
@@ -135,7 +141,12 @@ pub(crate) async fn insert_interactions(
                 .bind(column!(row => row.input_hash.clone()))
                 .bind(column!(row => row.content_hash.clone()))
                 .bind(column!(row => row.occurred_at_us))
-                .bind(column!(row => row.created_at_us));
+                .bind(column!(row => row.created_at_us))
+                .bind(column!(row => encode_optional(&row.request)))
+                .bind(column!(row => encode_optional(&row.reply)))
+                .bind(column!(row => encode_optional(&row.structured_prompt)))
+                .bind(column!(row => row.first_token_us))
+                .bind(column!(row => row.error.clone()));
             Ok(query.fetch_all(connection).await?.into_iter().collect())
         }
     }

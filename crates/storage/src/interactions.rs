@@ -11,7 +11,8 @@ macro_rules! columns {
     () => {
         "id, project_id, task_id, conversation_id, turn, subject_id, input, output, label, confidence, source, \
          status, model, model_version_id, latency_us, tokens_input, tokens_output, cost_micro_usd, action_type, \
-         target_tool, language, tags, is_reference, input_hash, content_hash, occurred_at_us, created_at_us"
+         target_tool, language, tags, is_reference, input_hash, content_hash, occurred_at_us, created_at_us, request, \
+         reply, structured_prompt, first_token_us, error"
     };
 }
 pub(crate) use columns;
@@ -32,7 +33,7 @@ statements! {
     COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
     INSERT_ONE = concat!("INSERT INTO interactions (", columns!(), ") VALUES \
             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-             $23, $24, $25, $26, $27) ON CONFLICT (project_id, id) DO NOTHING");
+             $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) ON CONFLICT (project_id, id) DO NOTHING");
 }
 
 /// One input and one output of a task.
@@ -96,6 +97,19 @@ pub struct Interaction {
     pub occurred_at_us: i64,
     /// When it was recorded.
     pub created_at_us: i64,
+    /// The JSON that went to the model.
+    #[sqlx(try_from = "Option<Vec<u8>>")]
+    pub request: OptionalText,
+    /// The JSON of an answer that is more than text, such as calls of tools.
+    #[sqlx(try_from = "Option<Vec<u8>>")]
+    pub reply: OptionalText,
+    /// The prompt that was built from the input.
+    #[sqlx(try_from = "Option<Vec<u8>>")]
+    pub structured_prompt: OptionalText,
+    /// Time to the first token of a streamed answer.
+    pub first_token_us: Option<i64>,
+    /// What went wrong, in one word.
+    pub error: Option<String>,
 }
 
 /// Adds many at once; says of each whether it was new.

@@ -22,9 +22,11 @@ pub mod keys;
 pub mod leases;
 pub mod progress;
 pub mod projects;
+pub mod providers;
 pub mod runs;
 pub mod schedules;
 pub mod tasks;
+pub mod usage;
 pub mod versions;
 
 pub use codec::{OptionalText, StoredText};
@@ -54,9 +56,11 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         leases::STATEMENTS,
         progress::STATEMENTS,
         projects::STATEMENTS,
+        providers::STATEMENTS,
         runs::STATEMENTS,
         schedules::STATEMENTS,
         tasks::STATEMENTS,
+        usage::STATEMENTS,
         versions::STATEMENTS,
     ]
     .concat()

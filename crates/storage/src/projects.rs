@@ -1,15 +1,16 @@
 //! Projects: the tenants.
 
-use hone_domain::ProjectId;
-use sqlx::types::Uuid;
+use hone_domain::{Limits, ProjectId};
+use sqlx::types::{Json, Uuid};
 
 use crate::{Conn, StorageError};
 
 statements! {
     INSERT = "INSERT INTO projects (id, name, pseudonym_key, created_at_us) VALUES ($1, $2, $3, $4) \
               ON CONFLICT (name) DO NOTHING";
-    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us FROM projects WHERE name = $1";
-    GET = "SELECT id, name, pseudonym_key, created_at_us FROM projects WHERE id = $1";
+    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us, limits FROM projects WHERE name = $1";
+    GET = "SELECT id, name, pseudonym_key, created_at_us, limits FROM projects WHERE id = $1";
+    SET_LIMITS = "UPDATE projects SET limits = $2 WHERE id = $1";
 }
 
 /// A tenant.
@@ -23,6 +24,15 @@ pub struct Project {
     pub pseudonym_key: Vec<u8>,
     /// When it was made.
     pub created_at_us: i64,
+    /// Its budget and rate limits.
+    #[sqlx(json(nullable))]
+    pub limits: Option<Limits>,
+}
+
+/// Replaces a project's budget and rate limits.
+pub async fn set_limits(conn: &mut Conn, id: ProjectId, limits: Option<&Limits>) -> Result<(), StorageError> {
+    execute!(conn, SET_LIMITS, id.0, limits.map(Json))?;
+    Ok(())
 }
 
 /// Adds a project; false when the name is taken.
@@ -32,6 +42,7 @@ pub async fn insert(conn: &mut Conn, project: &Project) -> Result<bool, StorageE
         name,
         pseudonym_key,
         created_at_us,
+        ..
     } = project;
     Ok(execute!(conn, INSERT, id, name, pseudonym_key, created_at_us)? > 0)
 }

@@ -35,8 +35,8 @@ pub struct ModelVersion {
     pub task_id: Uuid,
     /// The run that made it.
     pub run_id: Uuid,
-    /// The dataset it learned from.
-    pub dataset_id: Uuid,
+    /// The dataset it learned from; none for a version that answers through a provider's model.
+    pub dataset_id: Option<Uuid>,
     /// How many versions the task had with it, from 1.
     pub number: i64,
     /// Its semantic version.
@@ -49,7 +49,7 @@ pub struct ModelVersion {
     /// Size of its artifact.
     pub artifact_bytes: i64,
     /// Content hash of its dataset.
-    pub dataset_hash: String,
+    pub dataset_hash: Option<String>,
     /// Name of its trainer.
     pub trainer: String,
     /// Settings of its trainer.

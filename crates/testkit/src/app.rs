@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hone_api::AppState;
 use hone_domain::{ManualClock, ProjectId, ScopeSet, TaskKind, TaskPolicy};
 use hone_engine::{Engine, EngineSettings};
+use hone_gateway::{Gateway, GatewaySettings};
 use hone_jobs::Worker;
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
@@ -20,6 +21,8 @@ use crate::{TestDb, database_of_kind, ids};
 pub struct TestApp {
     /// The loop.
     pub engine: Engine,
+    /// Passes requests to providers.
+    pub gateway: Gateway,
     /// Runs jobs when told to.
     pub worker: Worker,
     /// Moves time.
@@ -47,6 +50,15 @@ impl TestApp {
 
     /// Starts over a database.
     pub async fn over(database: TestDb, settings: &EngineSettings) -> Self {
+        Self::with_providers(database, settings, GatewaySettings::default()).await
+    }
+
+    /// Starts over a database with providers.
+    pub async fn with_providers(
+        database: TestDb,
+        settings: &EngineSettings,
+        providers: GatewaySettings,
+    ) -> Self {
         let (ids, clock) = ids();
         let artifacts = ArtifactStore::in_folder(&database.folder.path().join("artifacts")).unwrap();
         let engine = Engine::start(database.db.clone(), artifacts, ids, settings);
@@ -56,13 +68,14 @@ impl TestApp {
             .await
             .unwrap()
             .secret;
+        let gateway = Gateway::start(engine.clone(), providers).unwrap();
         let worker = engine.worker();
         let pages = hone_web::router(WebState {
             engine: engine.clone(),
             access: Access::Open(project),
         });
         let routes = pages.merge(hone_api::router(AppState::new(
-            engine.clone(),
+            gateway.clone(),
             worker.clone(),
             CancellationToken::new(),
         )));
@@ -73,6 +86,7 @@ impl TestApp {
         let http = reqwest::Client::new();
         Self {
             engine,
+            gateway,
             worker,
             clock,
             project,

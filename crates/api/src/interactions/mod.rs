@@ -4,7 +4,7 @@ pub(crate) mod list;
 pub(crate) mod record;
 pub(crate) mod show;
 
-use hone_domain::{AnswerSource, InteractionStatus, format_rfc3339};
+use hone_domain::{AnswerSource, InteractionStatus, JsonText, format_rfc3339};
 use hone_storage::interactions::Interaction;
 use uuid::Uuid;
 
@@ -48,6 +48,20 @@ pub(crate) struct InteractionBody {
     language: Option<String>,
     tags: Vec<String>,
     is_reference: bool,
+    /// The JSON that went to the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    request: Option<JsonText>,
+    /// The JSON of an answer that is more than text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    reply: Option<JsonText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     occurred_at: String,
     created_at: String,
 }
@@ -80,6 +94,11 @@ impl From<Interaction> for InteractionBody {
                 .and_then(|tags| serde_json::from_str(&tags).ok())
                 .unwrap_or_default(),
             is_reference: row.is_reference,
+            request: row.request.0.and_then(JsonText::parse),
+            reply: row.reply.0.and_then(JsonText::parse),
+            structured_prompt: row.structured_prompt.0,
+            first_token_ms: row.first_token_us.map(|us| us as f64 / 1_000.0),
+            error: row.error,
             occurred_at: format_rfc3339(row.occurred_at_us),
             created_at: format_rfc3339(row.created_at_us),
         }

@@ -9,7 +9,7 @@ use super::get_version;
 use crate::auth::Caller;
 use crate::page::Params;
 use crate::problem::ProblemBody;
-use crate::{AppState, Problem};
+use crate::{AppState, Problem, ProblemKind};
 
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -58,9 +58,13 @@ pub(crate) async fn handle(
     let b = get_version(&mut conn, task.task_id(), &params.b).await?;
     drop(conn);
     let later = if a.number > b.number { &a } else { &b };
+    let Some(dataset_id) = later.dataset_id else {
+        let detail = "these versions answer through a provider's model and have no held-out rows; compare their feedback";
+        return Err(Problem::new(ProblemKind::Conflict, detail));
+    };
     let dataset = state
         .engine
-        .get_dataset(caller.project, DatasetId(later.dataset_id))
+        .get_dataset(caller.project, DatasetId(dataset_id))
         .await?;
     let measured_a = state.engine.evaluate_version(&a, &dataset).await?;
     let measured_b = state.engine.evaluate_version(&b, &dataset).await?;

@@ -20,8 +20,11 @@ pub(crate) struct ModelBody {
     version: String,
     stage: Stage,
     run_id: Uuid,
-    dataset_id: Uuid,
-    dataset_hash: String,
+    /// The dataset it learned from; absent for a version that answers through a provider's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset_hash: Option<String>,
     artifact_hash: String,
     artifact_bytes: i64,
     trainer: String,

@@ -6,16 +6,19 @@
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hone_domain::{
     AnswerSource, ConversationId, FeedbackId, FeedbackSource, Identity, Ids, InteractionId,
-    InteractionStatus, NewFeedback, NewInteraction, ProjectId, SubjectId,
+    InteractionStatus, JsonText, NewFeedback, NewInteraction, ProjectId, SubjectId,
 };
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::tasks::Task;
 use hone_storage::{Db, OptionalText, StorageError, StoredText};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -82,6 +85,7 @@ struct InteractionRecord {
 
 /// What a caller hands to the writer; `room` is given back when it is answered.
 struct Request {
+    queued_at: Instant,
     records: Vec<Record>,
     reply: oneshot::Sender<Result<Vec<Recorded>, Arc<StorageError>>>,
     room: OwnedSemaphorePermit,
@@ -91,11 +95,21 @@ impl Request {
     fn with_receipt(batch: RecordBatch, room: OwnedSemaphorePermit) -> (Self, Receipt) {
         let (reply, answer) = oneshot::channel();
         let request = Self {
+            queued_at: Instant::now(),
             records: batch.records,
             reply,
             room,
         };
         (request, Receipt(answer))
+    }
+
+    /// The batch again, of a request that was not queued.
+    fn into_batch(self) -> RecordBatch {
+        let size_bytes = self.records.iter().map(Record::size_bytes).sum();
+        RecordBatch {
+            records: self.records,
+            size_bytes,
+        }
     }
 }
 
@@ -124,6 +138,37 @@ pub struct Recorder {
     room: Arc<Semaphore>,
     queue_bytes: usize,
     ids: Ids,
+    backlog: Arc<Backlog>,
+}
+
+/// Since when the oldest record waits that the writer is writing.
+#[derive(Debug)]
+struct Backlog {
+    origin: Instant,
+    /// Microseconds after `origin`; 0 when nothing is being written.
+    oldest_us: AtomicU64,
+}
+
+impl Backlog {
+    fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            oldest_us: AtomicU64::new(0),
+        }
+    }
+
+    fn set_oldest(&self, queued_at: Option<Instant>) {
+        let since = |at: Instant| (at - self.origin).as_micros() as u64 + 1;
+        self.oldest_us.store(queued_at.map_or(0, since), Ordering::Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        let oldest_us = self.oldest_us.load(Ordering::Relaxed);
+        if oldest_us == 0 {
+            return Duration::ZERO;
+        }
+        self.origin.elapsed().saturating_sub(Duration::from_micros(oldest_us))
+    }
 }
 
 impl std::fmt::Debug for Recorder {
@@ -170,7 +215,12 @@ impl Record {
         let texts = match self {
             Self::Interaction(record) => {
                 let row = &record.row;
-                row.input.0.len() + optional(&row.output.0) + optional(&row.tags)
+                row.input.0.len()
+                    + [&row.output.0, &row.request.0, &row.reply.0, &row.structured_prompt.0]
+                        .into_iter()
+                        .chain([&row.tags])
+                        .map(optional)
+                        .sum::<usize>()
             }
             Self::Feedback(row) => optional(&row.text.0) + optional(&row.preference.0),
         };
@@ -188,10 +238,12 @@ impl Recorder {
         stop: CancellationToken,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_REQUESTS);
+        let backlog = Arc::new(Backlog::new());
         let writer = Writer {
             db,
             ids: ids.clone(),
             group_rows: settings.group_rows,
+            backlog: backlog.clone(),
         };
         tracker.spawn(writer.run(receiver, stop));
         Self {
@@ -199,7 +251,23 @@ impl Recorder {
             room: Arc::new(Semaphore::new(settings.queue_bytes)),
             queue_bytes: settings.queue_bytes,
             ids,
+            backlog,
         }
+    }
+
+    /// How long the oldest record has been waiting that is not durable yet.
+    pub fn lag(&self) -> Duration {
+        self.backlog.age()
+    }
+
+    /// Bytes of records that wait to be written.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue_bytes.saturating_sub(self.room.available_permits())
+    }
+
+    /// Whether the queue can take more without waiting.
+    pub fn has_room(&self) -> bool {
+        self.room.available_permits() > self.queue_bytes / 16 && self.sender.capacity() > 0
     }
 
     /// Checks an interaction and adds it to a batch; gives its id.
@@ -218,6 +286,20 @@ impl Recorder {
         let id = InteractionId(record.row.id);
         batch.push(Record::Interaction(Box::new(record)));
         Ok(id)
+    }
+
+    /// Adds what the gateway saw, which has happened and is not refused. Its texts must be such as can be stored.
+    pub fn add_observed(
+        &self,
+        batch: &mut RecordBatch,
+        task: &Task,
+        pseudonym_key: &[u8; 32],
+        observed: NewInteraction,
+        model_version: Option<Uuid>,
+    ) {
+        let now_us = self.ids.now_us();
+        let record = self.interaction_record(task, pseudonym_key, observed, false, model_version, now_us);
+        batch.push(Record::Interaction(Box::new(record)));
     }
 
     /// Checks feedback and adds it to a batch; gives its id.
@@ -262,21 +344,28 @@ impl Recorder {
 
     /// Writes a batch; answers after the commit. Refuses at once when the queue is full.
     pub async fn write(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
+        self.submit(batch).map_err(|(error, _)| error)?.outcome().await
+    }
+
+    /// Queues a batch at once, or gives it back with the reason. The receipt says what became of it.
+    pub fn submit(&self, batch: RecordBatch) -> Result<Receipt, (EngineError, RecordBatch)> {
         let room = self.room.clone().try_acquire_many_owned(self.permits(&batch));
-        let room = room.map_err(|error| match error {
-            tokio::sync::TryAcquireError::Closed => EngineError::ShuttingDown,
-            tokio::sync::TryAcquireError::NoPermits => EngineError::Full {
-                retry_after_s: RETRY_AFTER_S,
-            },
-        })?;
+        let full = EngineError::Full {
+            retry_after_s: RETRY_AFTER_S,
+        };
+        let room = match room {
+            Ok(room) => room,
+            Err(tokio::sync::TryAcquireError::Closed) => return Err((EngineError::ShuttingDown, batch)),
+            Err(tokio::sync::TryAcquireError::NoPermits) => return Err((full, batch)),
+        };
         let (request, receipt) = Request::with_receipt(batch, room);
-        self.sender.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Closed(_) => EngineError::ShuttingDown,
-            mpsc::error::TrySendError::Full(_) => EngineError::Full {
-                retry_after_s: RETRY_AFTER_S,
-            },
-        })?;
-        receipt.outcome().await
+        match self.sender.try_send(request) {
+            Ok(()) => Ok(receipt),
+            Err(mpsc::error::TrySendError::Closed(request)) => {
+                Err((EngineError::ShuttingDown, request.into_batch()))
+            }
+            Err(mpsc::error::TrySendError::Full(request)) => Err((full, request.into_batch())),
+        }
     }
 
     /// Queues a batch of a long stream: waits for room in place of refusing. The receipt says what became of it, so that
@@ -343,6 +432,11 @@ impl Recorder {
             output: OptionalText(new.output),
             is_reference,
             created_at_us: now_us,
+            request: OptionalText(new.request.map(JsonText::into_string)),
+            reply: OptionalText(new.reply.map(JsonText::into_string)),
+            structured_prompt: OptionalText(new.structured_prompt),
+            first_token_us: new.first_token_ms.map(|milliseconds| (milliseconds * 1_000.0) as i64),
+            error: new.error,
         };
         InteractionRecord {
             row,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{InteractionRecord, Record, RecordOutcome, Recorded, Request};
+use super::{Backlog, InteractionRecord, Record, RecordOutcome, Recorded, Request};
 use crate::effects::Effects;
 
 /// How often a group is written at most when the database ends the transaction in favour of another one.
@@ -22,6 +22,7 @@ pub(super) struct Writer {
     pub db: Db,
     pub ids: Ids,
     pub group_rows: usize,
+    pub backlog: Arc<Backlog>,
 }
 
 impl Writer {
@@ -45,7 +46,10 @@ impl Writer {
                 rows += next.records.len();
                 group.push(next);
             }
+            // The queue is in order: nothing that waits is older than the first of the group.
+            self.backlog.set_oldest(group.first().map(|request| request.queued_at));
             self.write_group(group).await;
+            self.backlog.set_oldest(None);
         }
     }
 

@@ -2,7 +2,13 @@
 //!
 //! Every number has the documented default; a task overrides what it wants. Stored with the task as JSON.
 
-use crate::{InvalidInput, spelled_enum};
+mod gateway;
+mod recording;
+
+use crate::{InvalidInput, Limits, spelled_enum};
+
+pub use gateway::{GatewayPolicy, ModelRoute};
+pub use recording::{RecordingContent, RecordingMoment, RecordingPolicy};
 
 /// Largest threshold of a trigger.
 const MAX_THRESHOLD: i64 = 1_000_000_000;
@@ -51,6 +57,15 @@ pub struct TaskPolicy {
     /// How to answer.
     #[serde(deserialize_with = "crate::object")]
     pub prediction: PredictionPolicy,
+    /// What is recorded.
+    #[serde(deserialize_with = "crate::object")]
+    pub recording: RecordingPolicy,
+    /// How the gateway answers.
+    #[serde(deserialize_with = "crate::object")]
+    pub gateway: GatewayPolicy,
+    /// Budget and rate limits.
+    #[serde(deserialize_with = "crate::object")]
+    pub limits: Limits,
 }
 
 /// What becomes an example.
@@ -244,7 +259,9 @@ impl TaskPolicy {
         if self.prediction.alternatives > MAX_ALTERNATIVES {
             return refuse("/policy/prediction/alternatives", "give 0 to 1000");
         }
-        Ok(())
+        self.recording.validate()?;
+        self.gateway.validate()?;
+        self.limits.validate("/policy/limits")
     }
 }
 

@@ -1,0 +1,3 @@
+//! What Anthropic's SDKs speak.
+
+pub(crate) mod messages;

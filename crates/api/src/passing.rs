@@ -1,0 +1,68 @@
+//! Requests that are passed on to a provider: who calls, and the body as it came. Whatever is wrong is said in the shape
+//! that the endpoint's SDKs understand, and not as problem details.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hone_domain::{ProjectId, Scope};
+use hone_gateway::{Endpoint, GatewayCaller, Refusal, RefusalKind, refuse};
+
+use crate::AppState;
+
+/// Passes a request on and its reply back.
+pub(crate) async fn pass(state: &AppState, endpoint: Endpoint, request: Request) -> Response {
+    match read(state, request).await {
+        Ok((caller, headers, body)) => {
+            let response = state.gateway.proxy(&caller, endpoint, &headers, body).await;
+            response.map(Body::new)
+        }
+        Err(refusal) => refuse(&refusal, endpoint.dialect()).map(Body::new),
+    }
+}
+
+async fn read(state: &AppState, request: Request) -> Result<(GatewayCaller, HeaderMap, Bytes), Refusal> {
+    let caller = caller_of(state, request.headers()).await?;
+    let headers = request.headers().clone();
+    let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+        let status = rejection.into_response().status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let message = format!("send at most {} bytes", crate::MAX_PASSED_BYTES);
+            return Refusal::new(RefusalKind::TooLarge, message);
+        }
+        let message = format!("the body ended early or is not what its headers say ({status})");
+        Refusal::new(RefusalKind::Invalid, message)
+    })?;
+    Ok((caller, headers, body))
+}
+
+/// The key, as OpenAI's SDKs send it or as Anthropic's do, with its project.
+pub(crate) async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<GatewayCaller, Refusal> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let secret = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
+    let Some(secret) = secret.map(str::trim) else {
+        let message = "send a key of Hone as Authorization: Bearer <key> or x-api-key: <key>; `hone key create` makes one";
+        return Err(Refusal::new(RefusalKind::Unauthorized, message));
+    };
+    let unavailable = |error| {
+        tracing::error!(%error, "keys cannot be read");
+        Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+    };
+    let Some(key) = state.find_key(secret).await.map_err(unavailable)? else {
+        let message = "this key is not known to Hone, was revoked or has expired; `hone key create` makes another";
+        return Err(Refusal::new(RefusalKind::Unauthorized, message));
+    };
+    if !key.scopes.allows(Scope::Predict) {
+        let message = "this key lacks the scope predict; make one with `hone key create --scopes predict`";
+        return Err(Refusal::new(RefusalKind::Forbidden, message));
+    }
+    let project = ProjectId(key.project_id);
+    let pseudonym_key = state.pseudonym_key(project).await.map_err(unavailable)?;
+    let project_limits = state.project(project).await.map_err(unavailable)?.limits;
+    Ok(GatewayCaller {
+        key,
+        pseudonym_key,
+        project_limits,
+    })
+}

@@ -1,0 +1,371 @@
+//! One request from its arrival to its record. Whatever ends it (an answer, an error, a client that goes away), what is
+//! known by then is recorded as the task's policy says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hone_domain::{
+    AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, NewInteraction,
+    RecordingContent, RecordingMoment,
+};
+use hone_engine::{RecordBatch, RecordOutcome};
+use hone_storage::tasks::Task;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::Gateway;
+use crate::context::RequestContext;
+use crate::endpoint::Endpoint;
+use crate::limits::Admission;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::reply::Observed;
+use crate::route::Candidate;
+
+/// Records that may be at risk in a crash when nobody waits for them: those of replies of so long.
+const MAX_AT_RISK: Duration = Duration::from_millis(20);
+/// Documents up to this length are recorded as they are; longer ones lose their pictures and the like.
+const MAX_DOCUMENT_BYTES: usize = MAX_TEXT_BYTES;
+
+/// What a reply waits for before it ends.
+pub(crate) type RecordingWait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+
+/// One request with everything that is known of it.
+pub(crate) struct Exchange {
+    gateway: Gateway,
+    endpoint: Endpoint,
+    task: Arc<Task>,
+    pseudonym_key: [u8; 32],
+    content: RecordingContent,
+    admission: Admission,
+    started: Instant,
+    /// Time that was spent waiting for providers.
+    upstream: Duration,
+    answered_by: Option<Candidate>,
+    model_version: Option<Uuid>,
+    /// Taken when it is recorded.
+    record: Option<Box<NewInteraction>>,
+    pub id: InteractionId,
+}
+
+impl Exchange {
+    #[expect(clippy::too_many_arguments, reason = "each is another fact of the request")]
+    pub fn begin(
+        gateway: Gateway,
+        endpoint: Endpoint,
+        task: Arc<Task>,
+        pseudonym_key: [u8; 32],
+        content: RecordingContent,
+        admission: Admission,
+        started: Instant,
+        context: RequestContext,
+        question: String,
+    ) -> Self {
+        let id = context.interaction_id.unwrap_or_else(|| gateway.engine().ids.next());
+        let record = NewInteraction {
+            id: context.interaction_id.map(|_| id),
+            task: task.name.clone(),
+            input: question,
+            source: Some(AnswerSource::Model),
+            conversation: context.conversation,
+            turn: context.turn,
+            subject: context.subject,
+            action_type: context.action_type,
+            target_tool: context.target_tool,
+            language: context.language,
+            tags: context.tags,
+            ..NewInteraction::default()
+        };
+        Self {
+            gateway,
+            endpoint,
+            task,
+            pseudonym_key,
+            content,
+            admission,
+            started,
+            upstream: Duration::ZERO,
+            answered_by: None,
+            model_version: None,
+            record: Some(Box::new(record)),
+            id,
+        }
+    }
+
+    /// Whether anything of the request is recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.content != RecordingContent::Nothing
+    }
+
+    /// Notes who was asked, with what.
+    pub fn asked(&mut self, candidate: &Candidate, sent: &[u8]) {
+        if let Some(record) = &mut self.record {
+            record.model = Some(candidate.shown());
+            if self.content == RecordingContent::Everything {
+                record.request = std::str::from_utf8(sent).ok().and_then(document);
+            }
+        }
+        self.answered_by = Some(candidate.clone());
+    }
+
+    /// Notes how long providers were waited for so far.
+    pub fn waited(&mut self, upstream: Duration) {
+        self.upstream += upstream;
+    }
+
+    /// Notes when the first token of a stream came.
+    pub fn first_token(&mut self) {
+        let elapsed = self.started.elapsed();
+        if let Some(record) = &mut self.record {
+            record.first_token_ms = Some(milliseconds(elapsed));
+        }
+        metrics::histogram!("hone_gateway_first_token_seconds", "endpoint" => self.endpoint.name())
+            .record(elapsed.as_secs_f64());
+    }
+
+    /// Notes what was answered.
+    pub fn heard(&mut self, observed: Observed) {
+        let Some(record) = &mut self.record else { return };
+        record.tokens_input = observed.usage.input;
+        record.tokens_output = observed.usage.output;
+        record.output = observed.output;
+        record.reply = observed.reply.as_deref().and_then(document);
+        if let Some(candidate) = &self.answered_by {
+            let model = observed.model.as_deref().unwrap_or(&candidate.model);
+            let prices = self.gateway.prices();
+            let cost = |model: &str| {
+                let provider = &candidate.provider;
+                prices.cost_micro_usd(&provider.name, provider.kind, model, &observed.usage)
+            };
+            record.cost_usd = cost(model)
+                .or_else(|| cost(&candidate.model))
+                .map(|micro_usd| micro_usd / 1e6);
+        }
+    }
+
+    /// Notes that it failed, and why in one word.
+    pub fn failed(&mut self, error: &str) {
+        if let Some(record) = &mut self.record {
+            record.status = Some(InteractionStatus::Error);
+            record.error = Some(error.to_owned());
+        }
+    }
+
+    /// Hands what is known to the recorder. Gives what the end of the reply must wait for: the commit where the policy asks
+    /// for it, or where records of more than 20 ms of replies would be at risk; room in the queue where there is none.
+    pub fn record(&mut self) -> Option<RecordingWait> {
+        let record = self.finish()?;
+        let mut batch = RecordBatch::default();
+        let recorder = self.gateway.engine().recorder();
+        recorder.add_observed(
+            &mut batch,
+            &self.task,
+            &self.pseudonym_key,
+            record,
+            self.model_version,
+        );
+        let is_before_reply = self.task.policy.recording.moment == RecordingMoment::BeforeReply;
+        match recorder.submit(batch) {
+            Ok(_) if !is_before_reply && recorder.lag() < MAX_AT_RISK => None,
+            Ok(receipt) => Some(Box::pin(async move { judge(receipt.outcome().await) })),
+            Err((_, batch)) => Some(self.record_when_room(batch, is_before_reply)),
+        }
+    }
+
+    /// Goes on even when the client goes away.
+    fn record_when_room(&self, batch: RecordBatch, is_before_reply: bool) -> RecordingWait {
+        let recorder = self.gateway.engine().recorder().clone();
+        let recording = self.gateway.tracker().spawn(async move {
+            let receipt = recorder.submit_when_room(batch).await;
+            match receipt {
+                Ok(receipt) if is_before_reply => receipt.outcome().await,
+                Ok(_) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            }
+        });
+        Box::pin(async move {
+            match recording.await {
+                Ok(recorded) => judge(recorded),
+                Err(error) => Err(Refusal::new(RefusalKind::Internal, error.to_string())),
+            }
+        })
+    }
+
+    /// Settles limits and metrics, and gives what is to be recorded; `None` when nothing is, or when it was before.
+    fn finish(&mut self) -> Option<NewInteraction> {
+        let mut record = *self.record.take()?;
+        let elapsed = self.started.elapsed();
+        record.latency_ms = Some(milliseconds(elapsed));
+        let (input, output) = (record.tokens_input.unwrap_or(0), record.tokens_output.unwrap_or(0));
+        let cost_micro_usd = record.cost_usd.map_or(0.0, |usd| usd * 1e6);
+        self.gateway.limits().settle(
+            &self.admission,
+            i64::from(input) + i64::from(output),
+            cost_micro_usd.round() as i64,
+        );
+        self.count(&record, elapsed);
+        match self.content {
+            RecordingContent::Nothing => None,
+            RecordingContent::Metadata => Some(without_texts(record)),
+            RecordingContent::Everything => Some(storable(record)),
+        }
+    }
+
+    fn count(&self, record: &NewInteraction, elapsed: Duration) {
+        let endpoint = self.endpoint.name();
+        let outcome = record.status.unwrap_or(InteractionStatus::Ok).as_str();
+        let provider = match &self.answered_by {
+            Some(candidate) if candidate.provider.is_of_project => "of_project".to_owned(),
+            Some(candidate) => candidate.provider.name.clone(),
+            None => "none".to_owned(),
+        };
+        metrics::counter!("hone_gateway_requests_total", "endpoint" => endpoint, "provider" => provider.clone(), "outcome" => outcome)
+            .increment(1);
+        metrics::histogram!("hone_gateway_request_seconds", "endpoint" => endpoint).record(elapsed.as_secs_f64());
+        metrics::histogram!("hone_gateway_upstream_seconds", "endpoint" => endpoint)
+            .record(self.upstream.as_secs_f64());
+        for (direction, tokens) in [("input", record.tokens_input), ("output", record.tokens_output)] {
+            if let Some(tokens) = tokens {
+                metrics::counter!("hone_gateway_tokens_total", "provider" => provider.clone(), "direction" => direction)
+                    .increment(u64::from(tokens));
+            }
+        }
+        if let Some(usd) = record.cost_usd {
+            metrics::counter!("hone_gateway_cost_micro_usd_total", "provider" => provider)
+                .increment((usd * 1e6).round() as u64);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(record) = &mut self.record {
+            // The reply was never finished: the client has gone away.
+            record.status = Some(InteractionStatus::Cancelled);
+            record.error = Some("client_gone".to_owned());
+            let in_queue = self.record();
+            drop(in_queue);
+        }
+    }
+}
+
+/// What the outcome of recording means for a reply that waited for it.
+fn judge(recorded: Result<Vec<hone_engine::Recorded>, hone_engine::EngineError>) -> Result<(), Refusal> {
+    match recorded {
+        Ok(recorded) => {
+            if recorded
+                .iter()
+                .any(|recorded| recorded.outcome == RecordOutcome::Conflict)
+            {
+                tracing::warn!("an interaction id came again with another request; the first record stays");
+            }
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answered request was not recorded");
+            let message = format!("the answer is there, but could not be recorded, which the task's policy asks for: {error}");
+            Err(Refusal::new(RefusalKind::NotRecorded, message))
+        }
+    }
+}
+
+fn milliseconds(elapsed: Duration) -> f64 {
+    elapsed.as_secs_f64() * 1e3
+}
+
+/// Everything but what was said and by whom.
+fn without_texts(record: NewInteraction) -> NewInteraction {
+    NewInteraction {
+        input: String::new(),
+        output: None,
+        request: None,
+        reply: None,
+        structured_prompt: None,
+        conversation: None,
+        subject: None,
+        ..record
+    }
+}
+
+/// The same with texts that can be stored: no NUL characters, not too long.
+fn storable(mut record: NewInteraction) -> NewInteraction {
+    fit(&mut record.input);
+    if let Some(output) = &mut record.output {
+        fit(output);
+    }
+    record
+}
+
+fn fit(text: &mut String) {
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+}
+
+/// A document to record: as it is, or, where it is very long, with the middle of its long strings left out.
+fn document(text: &str) -> Option<JsonText> {
+    // The escape is what a NUL looks like in JSON; PostgreSQL takes neither form where it reads the document.
+    if text.len() <= MAX_DOCUMENT_BYTES {
+        return JsonText::parse(text.to_owned());
+    }
+    let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
+    for longest in [4_096, 256] {
+        shorten_strings(&mut value, longest);
+        let shortened = value.to_string();
+        if shortened.len() <= MAX_DOCUMENT_BYTES {
+            return JsonText::parse(shortened);
+        }
+    }
+    None
+}
+
+fn shorten_strings(value: &mut serde_json::Value, longest: usize) {
+    match value {
+        serde_json::Value::String(text) if text.len() > longest => {
+            let kept = text.floor_char_boundary(longest / 2);
+            *text = format!("{}… ({} bytes)", &text[..kept], text.len());
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| shorten_strings(item, longest)),
+        serde_json::Value::Object(fields) => {
+            fields.values_mut().for_each(|item| shorten_strings(item, longest));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_document_loses_its_pictures_and_stays_json() {
+        let picture = "A".repeat(1 << 20);
+        let text = format!(r#"{{"messages":[{{"role":"user","content":"what is this?","image":"{picture}"}}]}}"#);
+        let kept = document(&text).unwrap();
+        assert!(kept.as_str().len() < 10_000);
+        assert!(kept.as_str().contains("what is this?") && kept.as_str().contains("1048576 bytes"));
+        assert_eq!(document("{\"a\": 1}").unwrap().as_str(), "{\"a\": 1}");
+    }
+
+    #[test]
+    fn metadata_alone_has_no_texts_and_no_persons() {
+        let full = NewInteraction {
+            input: "secret".into(),
+            output: Some("secret".into()),
+            structured_prompt: Some("secret".into()),
+            conversation: Some("secret".into()),
+            request: JsonText::parse("\"secret\"".into()),
+            reply: JsonText::parse("\"secret\"".into()),
+            subject: Some(hone_domain::Identity {
+                user_id: "secret".into(),
+                ..Default::default()
+            }),
+            tokens_input: Some(3),
+            ..NewInteraction::default()
+        };
+        let kept = without_texts(full);
+        assert_eq!(kept.tokens_input, Some(3));
+        assert!(!serde_json::to_string(&kept).unwrap().contains("secret"));
+    }
+}

@@ -1,0 +1,297 @@
+//! What the gateway holds: the loop, the providers with their connections, prices and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hone_domain::{Limits, ProjectId, ProviderKind};
+use hone_engine::Engine;
+use hone_storage::keys::ApiKey;
+use hone_storage::providers;
+use moka::sync::Cache;
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::endpoint::Endpoint;
+use crate::guard;
+use crate::limits::{FLUSH, LimitKeeper, LimitedOwner};
+use crate::models::ListedModel;
+use crate::prices::PriceTable;
+use crate::provider::{InvalidProvider, Provider};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::route::Candidate;
+use crate::settings::{GatewaySettings, ProviderSettings};
+
+/// How long a project's own provider is remembered; a change reaches every server within this time.
+const PROVIDER_CACHE: Duration = Duration::from_secs(2);
+const MODELS_CACHE: Duration = Duration::from_mins(1);
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A provider's settings cannot work.
+    #[error(transparent)]
+    Provider(#[from] InvalidProvider),
+    /// The price table cannot be read.
+    #[error("the price table cannot be read: {0}")]
+    Prices(#[from] toml::de::Error),
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Passes requests to providers and records what they answer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    engine: Engine,
+    settings: GatewaySettings,
+    providers: Vec<Arc<Provider>>,
+    of_projects: Cache<(ProjectId, String), Option<Arc<Provider>>>,
+    models: Cache<(), Arc<Vec<ListedModel>>>,
+    prices: PriceTable,
+    limits: LimitKeeper,
+    guarded: Client,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Who asks: the key with its project.
+#[derive(Debug, Clone)]
+pub struct GatewayCaller {
+    /// The key.
+    pub key: Arc<ApiKey>,
+    /// Key of the project's pseudonyms.
+    pub pseudonym_key: [u8; 32],
+    /// The project's budget and rate limits.
+    pub project_limits: Option<Limits>,
+}
+
+impl GatewayCaller {
+    pub(crate) fn project(&self) -> ProjectId {
+        ProjectId(self.key.project_id)
+    }
+
+    /// The key and the project, where they have limits.
+    pub(crate) fn limited_owners(&self) -> Vec<LimitedOwner> {
+        let of_key = self.key.limits.map(|limits| LimitedOwner {
+            id: self.key.id,
+            shown: format!("key \"{}\"", self.key.name),
+            limits,
+        });
+        let of_project = self.project_limits.map(|limits| LimitedOwner {
+            id: self.key.project_id,
+            shown: "the project".to_owned(),
+            limits,
+        });
+        of_key.into_iter().chain(of_project).collect()
+    }
+}
+
+impl Gateway {
+    /// Checks the settings and makes the clients; no provider is asked yet.
+    pub fn start(engine: Engine, settings: GatewaySettings) -> Result<Self, GatewayError> {
+        let client = || {
+            Client::builder()
+                .connect_timeout(settings.connect_timeout)
+                .redirect(Policy::none())
+                .no_proxy()
+        };
+        let trusted = client().build()?;
+        let guarded = if settings.allow_private_providers {
+            trusted.clone()
+        } else {
+            guard::guarded(client())?
+        };
+        let mut providers = Vec::new();
+        for (name, provider) in &settings.providers {
+            providers.push(Arc::new(Provider::new(name, provider, trusted.clone(), false)?));
+        }
+        let prices = PriceTable::with_overrides(&settings.prices)?;
+        let parts = Parts {
+            limits: LimitKeeper::new(engine.db.clone()),
+            engine,
+            providers,
+            of_projects: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(PROVIDER_CACHE)
+                .build(),
+            models: Cache::builder().time_to_live(MODELS_CACHE).build(),
+            prices,
+            guarded,
+            settings,
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let gateway = Self(Arc::new(parts));
+        gateway.keep_limits();
+        Ok(gateway)
+    }
+
+    /// Writes what is counted and waits for records on their way to the queue. The engine is stopped after it.
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+    }
+
+    fn keep_limits(&self) {
+        let gateway = self.clone();
+        self.0.tracker.spawn(async move {
+            loop {
+                let is_last = gateway.0.stop.is_cancelled();
+                if let Err(error) = gateway.limits().flush(gateway.engine().ids.now_us()).await {
+                    tracing::warn!(%error, "usage cannot be added to the database yet");
+                }
+                if is_last {
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(FLUSH) => {}
+                    () = gateway.0.stop.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    /// Whether a tenant may have this base URL; the reason why not.
+    pub fn problem_of_base_url(&self, base_url: &str, kind: ProviderKind) -> Option<String> {
+        match crate::provider::parse_base_url(base_url, kind) {
+            Err(problem) => Some(problem),
+            Ok(_) if self.0.settings.allow_private_providers => None,
+            Ok(url) => guard::problem_of(&url),
+        }
+    }
+
+    /// The loop.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn settings(&self) -> &GatewaySettings {
+        &self.0.settings
+    }
+
+    pub(crate) fn providers(&self) -> &[Arc<Provider>] {
+        &self.0.providers
+    }
+
+    pub(crate) fn known_models(&self) -> &Cache<(), Arc<Vec<ListedModel>>> {
+        &self.0.models
+    }
+
+    pub(crate) fn prices(&self) -> &PriceTable {
+        &self.0.prices
+    }
+
+    pub(crate) fn limits(&self) -> &LimitKeeper {
+        &self.0.limits
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.0.tracker
+    }
+
+    /// Who answers for a model as the client names it: `provider/model`, or a model alone for the endpoint's own protocol.
+    pub(crate) async fn candidate(
+        &self,
+        project: ProjectId,
+        endpoint: Endpoint,
+        model: &str,
+    ) -> Result<Candidate, Refusal> {
+        if let Some((name, model)) = model.split_once('/')
+            && let Some(provider) = self.find_provider(project, name).await?
+        {
+            return self.checked(endpoint, provider, model);
+        }
+        let native = self
+            .providers()
+            .iter()
+            .filter(|provider| endpoint.is_native_to(provider.kind));
+        let preferred = native.clone().find(|provider| provider.name == provider.kind.as_str());
+        match preferred.or(native.clone().next()) {
+            Some(provider) => self.checked(endpoint, provider.clone(), model),
+            None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),
+        }
+    }
+
+    fn checked(&self, endpoint: Endpoint, provider: Arc<Provider>, model: &str) -> Result<Candidate, Refusal> {
+        if model.is_empty() {
+            return Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model)));
+        }
+        if !endpoint.is_answered_by(provider.kind) {
+            let message = format!(
+                "provider \"{}\" is of kind {}, which does not answer {}; choose a model of another provider",
+                provider.name,
+                provider.kind,
+                endpoint.path()
+            );
+            return Err(Refusal::new(RefusalKind::Invalid, message));
+        }
+        Ok(Candidate {
+            provider,
+            model: model.to_owned(),
+        })
+    }
+
+    fn unknown_model(&self, model: &str) -> String {
+        let names: Vec<&str> = self.providers().iter().map(|provider| provider.name.as_str()).collect();
+        let known = if names.is_empty() {
+            "none is configured yet: add [gateway.providers.openai] to hone.toml".to_owned()
+        } else {
+            format!("configured are: {}", names.join(", "))
+        };
+        format!("no provider answers for model \"{model}\"; write provider/model or task:<name>; {known}")
+    }
+
+    async fn find_provider(&self, project: ProjectId, name: &str) -> Result<Option<Arc<Provider>>, Refusal> {
+        let configured = self.providers().iter().find(|provider| provider.name == name);
+        if let Some(provider) = configured {
+            return Ok(Some(provider.clone()));
+        }
+        let key = (project, name.to_owned());
+        if let Some(known) = self.0.of_projects.get(&key) {
+            return Ok(known);
+        }
+        let found = self.load_project_provider(project, name).await?;
+        self.0.of_projects.insert(key, found.clone());
+        Ok(found)
+    }
+
+    async fn load_project_provider(
+        &self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<Option<Arc<Provider>>, Refusal> {
+        let unavailable = |error| {
+            tracing::error!(%error, "providers cannot be read");
+            Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+        };
+        if hone_domain::require_name("", name).is_err() {
+            return Ok(None);
+        }
+        let mut conn = self.engine().db.read().await.map_err(unavailable)?;
+        let found = providers::find_by_name(&mut conn, project, name).await;
+        let Some(row) = found.map_err(unavailable)? else {
+            return Ok(None);
+        };
+        // What was allowed when it was set may not be allowed any more.
+        if let Some(problem) = self.problem_of_base_url(&row.base_url, row.kind) {
+            let message = format!("provider \"{name}\" cannot be asked: {problem}");
+            return Err(Refusal::new(RefusalKind::Forbidden, message));
+        }
+        let settings = ProviderSettings {
+            kind: row.kind,
+            base_url: row.base_url,
+            api_key: None,
+            api_version: None,
+            counts_streamed_tokens: true,
+        };
+        let provider = Provider::new(name, &settings, self.0.guarded.clone(), true);
+        let provider = provider.map_err(|error| Refusal::new(RefusalKind::Internal, error.to_string()))?;
+        Ok(Some(Arc::new(provider)))
+    }
+}

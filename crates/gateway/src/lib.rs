@@ -1,0 +1,37 @@
+//! Talking to models: the proxy that applications point their base URL at, with providers, streams, limits and prices.
+//!
+//! `api` hands it requests of the endpoints that OpenAI's and Anthropic's SDKs speak; it passes them on, listens to the
+//! answers without changing them, and hands what it saw to `engine::record`. It decides nothing about examples or versions.
+
+mod body;
+mod breaker;
+mod call;
+mod context;
+mod endpoint;
+mod events;
+mod exchange;
+mod gateway;
+mod guard;
+mod limits;
+mod models;
+mod prices;
+mod provider;
+mod proxy;
+mod question;
+mod refusal;
+mod reply;
+mod route;
+mod secret;
+mod settings;
+mod stream;
+mod transcript;
+
+pub use endpoint::{Dialect, Endpoint};
+pub use gateway::{Gateway, GatewayCaller, GatewayError};
+pub use models::ListedModel;
+pub use prices::Price;
+pub use proxy::refuse;
+pub use refusal::{Refusal, RefusalKind};
+pub use secret::Secret;
+pub use settings::{GatewaySettings, ProviderSettings};
+pub use stream::ReplyBody;

@@ -1,0 +1,42 @@
+//! A provider's key: it can be sent, and shown nowhere.
+
+use http::HeaderValue;
+
+/// A key that no log, error or page shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a key; surrounding blanks, such as the line end of a file, are not part of it.
+    pub fn new(key: &str) -> Self {
+        Self(key.trim().to_owned())
+    }
+
+    /// `prefix` and the key as a header that is marked sensitive; `None` when a header cannot hold it.
+    pub(crate) fn header(&self, prefix: &str) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_sent_but_never_shown() {
+        let key = Secret::new("sk-123\n");
+        assert_eq!(format!("{key:?}"), "Secret(…)");
+        let header = key.header("Bearer ").unwrap();
+        assert_eq!(header.to_str().unwrap(), "Bearer sk-123");
+        assert_eq!(format!("{header:?}"), "Sensitive");
+        assert!(Secret::new("a\nb").header("").is_none());
+    }
+}
