@@ -14,7 +14,8 @@ use crate::AppState;
 pub(crate) async fn pass(state: &AppState, endpoint: Endpoint, request: Request) -> Response {
     match read(state, request).await {
         Ok((caller, headers, body)) => {
-            let response = state.gateway.proxy(&caller, endpoint, &headers, body).await;
+            // Boxed, so that the futures around it stay small.
+            let response = Box::pin(state.gateway.proxy(&caller, endpoint, &headers, body)).await;
             response.map(Body::new)
         }
         Err(refusal) => refuse(&refusal, endpoint.dialect()).map(Body::new),
@@ -47,10 +48,14 @@ pub(crate) async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<G
     };
     let unavailable = |error| {
         tracing::error!(%error, "keys cannot be read");
-        Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+        Refusal::new(
+            RefusalKind::Unavailable,
+            "the database does not answer; try again",
+        )
     };
     let Some(key) = state.find_key(secret).await.map_err(unavailable)? else {
-        let message = "this key is not known to Hone, was revoked or has expired; `hone key create` makes another";
+        let message =
+            "this key is not known to Hone, was revoked or has expired; `hone key create` makes another";
         return Err(Refusal::new(RefusalKind::Unauthorized, message));
     };
     if !key.scopes.allows(Scope::Predict) {

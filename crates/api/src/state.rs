@@ -15,9 +15,13 @@ use tokio_util::sync::CancellationToken;
 /// How long a key is remembered; a revoked key is refused everywhere after this time.
 const KEY_CACHE: Duration = Duration::from_secs(2);
 
-/// State of the HTTP surface. Cheap to clone.
+/// State of the HTTP surface. Cheap to clone: every request does.
 #[derive(Debug, Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// What every handler shares.
+#[derive(Debug)]
+pub struct Shared {
     /// The loop.
     pub engine: Engine,
     /// Passes requests to providers.
@@ -41,14 +45,14 @@ impl AppState {
             .max_capacity(10_000)
             .time_to_live(KEY_CACHE)
             .build();
-        Self {
+        Self(Arc::new(Shared {
             engine: gateway.engine().clone(),
             gateway,
             worker,
             stop,
             keys,
             projects,
-        }
+        }))
     }
 
     pub(crate) async fn find_key(&self, secret: &str) -> Result<Option<Arc<ApiKey>>, EngineError> {
@@ -78,5 +82,13 @@ impl AppState {
         let project = Arc::new(projects::get(&mut self.engine.db.read().await?, id).await?);
         self.projects.insert(id, project.clone());
         Ok(project)
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }

@@ -119,8 +119,9 @@ impl ProviderTable {
                 Some(Secret::new(&value))
             }
             (None, Some(file)) => {
-                let value = std::fs::read_to_string(file)
-                    .with_context(|| format!("{}: {} cannot be read", setting("api_key_file"), file.display()))?;
+                let value = std::fs::read_to_string(file).with_context(|| {
+                    format!("{}: {} cannot be read", setting("api_key_file"), file.display())
+                })?;
                 Some(Secret::new(&value))
             }
             (None, None) => None,
@@ -273,7 +274,10 @@ impl Config {
         if !(1..=600_000).contains(&self.gateway.connect_timeout_ms) {
             return refuse("gateway.connect_timeout_ms", "give 1 to 600000 milliseconds");
         }
-        for name in [&self.gateway.default_task].into_iter().chain(self.gateway.providers.keys()) {
+        for name in [&self.gateway.default_task]
+            .into_iter()
+            .chain(self.gateway.providers.keys())
+        {
             if !is_name(name) {
                 let problem = format!("\"{name}\" is no name; use letters, digits, - _ and .");
                 return refuse("gateway", &problem);

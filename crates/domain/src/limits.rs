@@ -10,10 +10,16 @@ const MAX_COUNT: u64 = 1_000_000_000_000;
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// In a minute.
-    #[serde(deserialize_with = "crate::object", skip_serializing_if = "Allowance::is_unlimited")]
+    #[serde(
+        deserialize_with = "crate::object",
+        skip_serializing_if = "Allowance::is_unlimited"
+    )]
     pub per_minute: Allowance,
     /// In a day, from midnight UTC.
-    #[serde(deserialize_with = "crate::object", skip_serializing_if = "Allowance::is_unlimited")]
+    #[serde(
+        deserialize_with = "crate::object",
+        skip_serializing_if = "Allowance::is_unlimited"
+    )]
     pub per_day: Allowance,
 }
 
@@ -59,12 +65,12 @@ impl Limits {
                     return Err(InvalidInput::field(format!("{pointer}/{name}/{field}"), detail));
                 }
             }
-            if allowance
-                .cost_usd
-                .is_some_and(|usd| !(0.0..=1e9).contains(&usd))
-            {
+            if allowance.cost_usd.is_some_and(|usd| !(0.0..=1e9).contains(&usd)) {
                 let pointer = format!("{pointer}/{name}/cost_usd");
-                return Err(InvalidInput::field(pointer, "give USD from 0 to 1000000000, or leave it out"));
+                return Err(InvalidInput::field(
+                    pointer,
+                    "give USD from 0 to 1000000000, or leave it out",
+                ));
             }
         }
         Ok(())
@@ -88,7 +94,9 @@ impl Allowance {
         if is_used_up(tokens, self.tokens) {
             return Some(LimitedQuantity::Tokens);
         }
-        let is_spent = self.cost_usd.is_some_and(|usd| cost_micro_usd as f64 >= usd * 1e6);
+        let is_spent = self
+            .cost_usd
+            .is_some_and(|usd| cost_micro_usd as f64 >= usd * 1e6);
         is_spent.then_some(LimitedQuantity::Cost)
     }
 }

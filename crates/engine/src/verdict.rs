@@ -145,6 +145,11 @@ mod tests {
             is_reference: false,
             input_hash: vec![],
             content_hash: None,
+            request: OptionalText(None),
+            reply: OptionalText(None),
+            structured_prompt: OptionalText(None),
+            first_token_us: None,
+            error: None,
             occurred_at_us: 0,
             created_at_us: 0,
         }

@@ -10,6 +10,9 @@ use crate::refusal::{Refusal, RefusalKind};
 /// Fields of one object beyond which it is refused.
 const MAX_FIELDS: usize = 256;
 
+/// A field of a body that is to be another than the client wrote, as JSON; left out where it is `None`.
+pub(crate) type FieldChange = (&'static str, Option<String>);
+
 /// The fields of an object with their values as written. A field that is given twice counts once, as its last value.
 #[derive(Debug)]
 pub(crate) struct Fields<'a>(Vec<(String, &'a str)>);
@@ -31,7 +34,10 @@ impl<'a> Fields<'a> {
 
     /// The value of a field as written.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(key, _)| key == name).map(|&(_, value)| value)
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|&(_, value)| value)
     }
 
     /// The value of a field that is a string.
@@ -39,9 +45,13 @@ impl<'a> Fields<'a> {
         serde_json::from_str(self.get(name)?).ok()
     }
 
-    /// Writes the object with some fields replaced, added or, where the value is `None`, left out.
-    pub fn write(&self, changes: &[(&str, Option<String>)]) -> Bytes {
-        let size: usize = self.0.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+    /// Writes the object with some fields replaced, added or left out.
+    pub fn write(&self, changes: &[FieldChange]) -> Bytes {
+        let size: usize = self
+            .0
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 8)
+            .sum();
         let added: usize = changes
             .iter()
             .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len) + 8)

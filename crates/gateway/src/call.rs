@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
-use crate::body::{Fields, quoted};
+use crate::body::{FieldChange, Fields, quoted};
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::reply::{Observed, observe};
@@ -27,7 +27,7 @@ pub(crate) struct Call<'a> {
     /// The body as the client sent it.
     pub original: &'a Bytes,
     /// Fields that differ from the client's.
-    pub changes: Vec<(&'static str, Option<String>)>,
+    pub changes: Vec<FieldChange>,
     /// The model as the client named it.
     pub asked_model: &'a str,
     pub is_streamed: bool,
@@ -79,7 +79,7 @@ pub(crate) struct Unanswered {
 
 /// One attempt that did not succeed and may be repeated.
 struct Setback {
-    outcome: Result<Reply, Refusal>,
+    outcome: Box<Result<Reply, Refusal>>,
     retry_after: Option<Duration>,
     /// Whether it says something about the provider's health.
     is_failure: bool,
@@ -112,8 +112,12 @@ impl Call<'_> {
                 let wait = setback
                     .retry_after
                     .unwrap_or_else(|| self.backoff(attempt, uniform(ids)));
-                last = Some((candidate.clone(), sent.clone(), setback.outcome));
-                let longest = if has_fallback { MAX_WAIT_WITH_FALLBACK } else { MAX_WAIT };
+                last = Some((candidate.clone(), sent.clone(), *setback.outcome));
+                let longest = if has_fallback {
+                    MAX_WAIT_WITH_FALLBACK
+                } else {
+                    MAX_WAIT
+                };
                 let is_last_attempt = attempt == self.policy.retries;
                 if is_last_attempt || wait > longest || Instant::now() + wait >= deadline {
                     break;
@@ -166,7 +170,12 @@ impl Call<'_> {
         self.may_count_tokens && candidate.provider.counts_streamed_tokens
     }
 
-    async fn attempt(&self, candidate: &Candidate, sent: &Bytes, deadline: Instant) -> Result<Reply, Setback> {
+    async fn attempt(
+        &self,
+        candidate: &Candidate,
+        sent: &Bytes,
+        deadline: Instant,
+    ) -> Result<Reply, Setback> {
         let first_token = Duration::from_millis(self.policy.first_token_timeout_ms);
         let first_byte_by = deadline.min(Instant::now() + first_token);
         let key = self.key.as_ref().filter(|_| candidate.provider.is_of_project);
@@ -174,7 +183,7 @@ impl Call<'_> {
             .provider
             .request(self.endpoint, &candidate.model, &self.forwarded, key)
             .map_err(|refusal| Setback {
-                outcome: Err(refusal),
+                outcome: Box::new(Err(refusal)),
                 retry_after: None,
                 is_failure: false,
             })?;
@@ -254,7 +263,7 @@ impl Call<'_> {
         ) || status.is_server_error();
         if is_worth_repeating {
             return Err(Setback {
-                outcome: Ok(reply),
+                outcome: Box::new(Ok(reply)),
                 retry_after,
                 is_failure: status.is_server_error(),
             });
@@ -271,13 +280,18 @@ impl Call<'_> {
 }
 
 fn note_failure(candidate: &Candidate, setback: &Setback) {
-    let kind = match &setback.outcome {
+    let kind = match &*setback.outcome {
         Ok(Reply::Whole { status, .. }) => status.as_str().to_owned(),
         Ok(Reply::Stream { .. }) => return,
         Err(refusal) => refusal.kind.code().to_owned(),
     };
     let provider = candidate.provider.name.clone();
-    tracing::warn!(provider, model = candidate.model, kind, "a provider did not answer");
+    tracing::warn!(
+        provider,
+        model = candidate.model,
+        kind,
+        "a provider did not answer"
+    );
     metrics::counter!("hone_gateway_errors_total", "provider" => provider, "kind" => kind).increment(1);
     if setback.is_failure && candidate.provider.breaker.failed(Instant::now()) {
         tracing::error!(
@@ -311,7 +325,10 @@ enum ReadProblem {
 }
 
 async fn read_whole(body: &mut reqwest::Body, limit: usize) -> Result<Bytes, ReadProblem> {
-    let first = next_data(body).await.map_err(ReadProblem::Broken)?.unwrap_or_default();
+    let first = next_data(body)
+        .await
+        .map_err(ReadProblem::Broken)?
+        .unwrap_or_default();
     let mut whole = BytesMut::new();
     let mut piece = first;
     loop {
@@ -342,7 +359,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn failure(refusal: Refusal) -> Setback {
     Setback {
-        outcome: Err(refusal),
+        outcome: Box::new(Err(refusal)),
         retry_after: None,
         is_failure: true,
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hone_domain::{Identity, InteractionId, require_name};
 use http::HeaderMap;
 
-use crate::body::Fields;
+use crate::body::{FieldChange, Fields};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::secret::Secret;
 
@@ -27,14 +27,14 @@ pub(crate) struct RequestContext {
     pub is_opted_out: bool,
     /// The key of a provider that the project brings itself.
     pub provider_key: Option<Secret>,
-    /// What is left of `metadata` for the provider when something of ours was in it; the inner `None` when nothing is.
-    pub metadata: Option<Option<String>>,
+    /// What of the body is not for the provider: our fields in `metadata`.
+    pub changes: Vec<FieldChange>,
 }
 
 impl RequestContext {
     /// Reads headers and metadata; names what cannot be taken.
     pub fn read(headers: &HeaderMap, fields: &Fields<'_>) -> Result<Self, Refusal> {
-        let (ours, metadata) = split_metadata(fields)?;
+        let (ours, change) = split_metadata(fields)?;
         let given = Given { headers, ours: &ours };
         let user_id = given.name("subject")?.or_else(|| user_of(fields));
         let subject = match user_id {
@@ -68,15 +68,17 @@ impl RequestContext {
             action_type: given.name("action_type")?,
             target_tool: given.name("target_tool")?,
             language: given.name("language")?,
-            is_opted_out: given.parsed("opt_out", "is neither true nor false")?.unwrap_or(false),
+            is_opted_out: given
+                .parsed("opt_out", "is neither true nor false")?
+                .unwrap_or(false),
             provider_key: given.text("provider_key")?.map(|key| Secret::new(&key)),
-            metadata,
+            changes: change.into_iter().collect(),
         })
     }
 }
 
-/// Our fields of `metadata`, and what is left of it for the provider.
-type SplitMetadata = (BTreeMap<String, String>, Option<Option<String>>);
+/// Our fields of `metadata`, and, where there are some, what is left of it for the provider.
+type SplitMetadata = (BTreeMap<String, String>, Option<FieldChange>);
 
 fn split_metadata(fields: &Fields<'_>) -> Result<SplitMetadata, Refusal> {
     let Some(metadata) = fields.get("metadata").filter(|text| text.contains(PREFIX)) else {
@@ -85,7 +87,11 @@ fn split_metadata(fields: &Fields<'_>) -> Result<SplitMetadata, Refusal> {
     let Ok(mut rest) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(metadata) else {
         return Ok(SplitMetadata::default());
     };
-    let names: Vec<String> = rest.keys().filter(|key| key.starts_with(PREFIX)).cloned().collect();
+    let names: Vec<String> = rest
+        .keys()
+        .filter(|key| key.starts_with(PREFIX))
+        .cloned()
+        .collect();
     let mut ours = BTreeMap::new();
     for name in names {
         match rest.remove(&name) {
@@ -100,7 +106,7 @@ fn split_metadata(fields: &Fields<'_>) -> Result<SplitMetadata, Refusal> {
         };
     }
     let rest = (!rest.is_empty()).then(|| serde_json::Value::Object(rest).to_string());
-    Ok((ours, Some(rest)))
+    Ok((ours, Some(("metadata", rest))))
 }
 
 /// The person in the fields that the protocols have for it.
@@ -181,11 +187,17 @@ mod tests {
         assert_eq!(context.tags, ["a", "b"]);
         assert!(context.is_opted_out);
         assert_eq!(context.subject.unwrap().user_id, "u1");
-        assert_eq!(context.metadata, Some(Some(r#"{"mine":"1"}"#.to_owned())));
+        assert_eq!(
+            context.changes,
+            [("metadata", Some(r#"{"mine":"1"}"#.to_owned()))]
+        );
         let context = read(&[], r#"{"metadata":{"hone_task":"a"}}"#).unwrap();
-        assert_eq!((context.task.as_deref(), context.metadata), (Some("a"), Some(None)));
+        assert_eq!(
+            (context.task.as_deref(), context.changes),
+            (Some("a"), vec![("metadata", None)])
+        );
         let untouched = read(&[], r#"{"metadata":{"user_id":"u2"}}"#).unwrap();
-        assert_eq!(untouched.metadata, None);
+        assert_eq!(untouched.changes, []);
         assert_eq!(untouched.subject.unwrap().user_id, "u2");
     }
 

@@ -48,7 +48,10 @@ fn end_of_last_event(bytes: &[u8]) -> usize {
         if ends_event(&bytes[..end]) {
             return end;
         }
-        end = bytes[..end - 1].iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1);
+        end = bytes[..end - 1]
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |place| place + 1);
     }
     0
 }
@@ -108,7 +111,10 @@ mod tests {
     fn a_field_is_put_first() {
         let changed = with_field(b"event: x\ndata: {\"a\":1}\n\n", "id", "7").unwrap();
         assert_eq!(changed, b"event: x\ndata: {\"id\":\"7\",\"a\":1}\n\n");
-        assert_eq!(with_field(b"data: {}\n\n", "id", "7").unwrap(), b"data: {\"id\":\"7\"}\n\n");
+        assert_eq!(
+            with_field(b"data: {}\n\n", "id", "7").unwrap(),
+            b"data: {\"id\":\"7\"}\n\n"
+        );
         assert_eq!(with_field(b"data: [DONE]\n\n", "id", "7"), None);
         assert_eq!(with_field(b": comment\n\n", "id", "7"), None);
     }
@@ -127,7 +133,8 @@ mod tests {
             texts in proptest::collection::vec("[a-z \\r]{0,12}", 1..8),
             cuts in proptest::collection::vec(1usize..7, 0..40),
         ) {
-            let stream: String = texts.iter().map(|text| format!("data: {}\n\n", text.trim())).collect();
+            let events: Vec<String> = texts.iter().map(|text| format!("data: {}\n\n", text.trim())).collect();
+            let stream = events.concat();
             let (mut buffer, mut given, mut rest) = (EventBuffer::default(), Vec::new(), stream.as_bytes());
             for cut in cuts.into_iter().chain(std::iter::repeat(5)) {
                 if rest.is_empty() { break }

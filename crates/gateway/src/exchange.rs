@@ -61,7 +61,9 @@ impl Exchange {
         context: RequestContext,
         question: String,
     ) -> Self {
-        let id = context.interaction_id.unwrap_or_else(|| gateway.engine().ids.next());
+        let id = context
+            .interaction_id
+            .unwrap_or_else(|| gateway.engine().ids.next());
         let record = NewInteraction {
             id: context.interaction_id.map(|_| id),
             task: task.name.clone(),
@@ -196,7 +198,10 @@ impl Exchange {
         let mut record = *self.record.take()?;
         let elapsed = self.started.elapsed();
         record.latency_ms = Some(milliseconds(elapsed));
-        let (input, output) = (record.tokens_input.unwrap_or(0), record.tokens_output.unwrap_or(0));
+        let (input, output) = (
+            record.tokens_input.unwrap_or(0),
+            record.tokens_output.unwrap_or(0),
+        );
         let cost_micro_usd = record.cost_usd.map_or(0.0, |usd| usd * 1e6);
         self.gateway.limits().settle(
             &self.admission,
@@ -221,7 +226,8 @@ impl Exchange {
         };
         metrics::counter!("hone_gateway_requests_total", "endpoint" => endpoint, "provider" => provider.clone(), "outcome" => outcome)
             .increment(1);
-        metrics::histogram!("hone_gateway_request_seconds", "endpoint" => endpoint).record(elapsed.as_secs_f64());
+        metrics::histogram!("hone_gateway_request_seconds", "endpoint" => endpoint)
+            .record(elapsed.as_secs_f64());
         metrics::histogram!("hone_gateway_upstream_seconds", "endpoint" => endpoint)
             .record(self.upstream.as_secs_f64());
         for (direction, tokens) in [("input", record.tokens_input), ("output", record.tokens_output)] {
@@ -263,7 +269,9 @@ fn judge(recorded: Result<Vec<hone_engine::Recorded>, hone_engine::EngineError>)
         }
         Err(error) => {
             tracing::error!(%error, "an answered request was not recorded");
-            let message = format!("the answer is there, but could not be recorded, which the task's policy asks for: {error}");
+            let message = format!(
+                "the answer is there, but could not be recorded, which the task's policy asks for: {error}"
+            );
             Err(Refusal::new(RefusalKind::NotRecorded, message))
         }
     }
@@ -328,7 +336,9 @@ fn shorten_strings(value: &mut serde_json::Value, longest: usize) {
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| shorten_strings(item, longest)),
         serde_json::Value::Object(fields) => {
-            fields.values_mut().for_each(|item| shorten_strings(item, longest));
+            fields
+                .values_mut()
+                .for_each(|item| shorten_strings(item, longest));
         }
         _ => {}
     }
@@ -341,7 +351,8 @@ mod tests {
     #[test]
     fn a_long_document_loses_its_pictures_and_stays_json() {
         let picture = "A".repeat(1 << 20);
-        let text = format!(r#"{{"messages":[{{"role":"user","content":"what is this?","image":"{picture}"}}]}}"#);
+        let text =
+            format!(r#"{{"messages":[{{"role":"user","content":"what is this?","image":"{picture}"}}]}}"#);
         let kept = document(&text).unwrap();
         assert!(kept.as_str().len() < 10_000);
         assert!(kept.as_str().contains("what is this?") && kept.as_str().contains("1048576 bytes"));

@@ -211,14 +211,21 @@ impl Gateway {
             .providers()
             .iter()
             .filter(|provider| endpoint.is_native_to(provider.kind));
-        let preferred = native.clone().find(|provider| provider.name == provider.kind.as_str());
+        let preferred = native
+            .clone()
+            .find(|provider| provider.name == provider.kind.as_str());
         match preferred.or(native.clone().next()) {
             Some(provider) => self.checked(endpoint, provider.clone(), model),
             None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),
         }
     }
 
-    fn checked(&self, endpoint: Endpoint, provider: Arc<Provider>, model: &str) -> Result<Candidate, Refusal> {
+    fn checked(
+        &self,
+        endpoint: Endpoint,
+        provider: Arc<Provider>,
+        model: &str,
+    ) -> Result<Candidate, Refusal> {
         if model.is_empty() {
             return Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model)));
         }
@@ -238,7 +245,11 @@ impl Gateway {
     }
 
     fn unknown_model(&self, model: &str) -> String {
-        let names: Vec<&str> = self.providers().iter().map(|provider| provider.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .providers()
+            .iter()
+            .map(|provider| provider.name.as_str())
+            .collect();
         let known = if names.is_empty() {
             "none is configured yet: add [gateway.providers.openai] to hone.toml".to_owned()
         } else {
@@ -268,7 +279,10 @@ impl Gateway {
     ) -> Result<Option<Arc<Provider>>, Refusal> {
         let unavailable = |error| {
             tracing::error!(%error, "providers cannot be read");
-            Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+            Refusal::new(
+                RefusalKind::Unavailable,
+                "the database does not answer; try again",
+            )
         };
         if hone_domain::require_name("", name).is_err() {
             return Ok(None);

@@ -41,13 +41,17 @@ pub(crate) fn problem_of(url: &Url) -> Option<String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("leave user and password out".to_owned());
     }
-    let literal = url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
+    let literal = url
+        .host_str()
+        .map(|host| host.trim_matches(['[', ']']).to_owned());
     let Some(host) = literal else {
         return Some("name a host".to_owned());
     };
     match host.parse::<IpAddr>() {
         Ok(address) if is_private(address) => Some(PrivateAddress(host).to_string()),
-        Err(_) if host == "localhost" || host.ends_with(".localhost") => Some(PrivateAddress(host).to_string()),
+        Err(_) if host == "localhost" || host.ends_with(".localhost") => {
+            Some(PrivateAddress(host).to_string())
+        }
         _ => None,
     }
 }
@@ -99,9 +103,10 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     match s {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(v4(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => Some(v4(high, low)),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(v4(high, low)),
-        [0x2002, high, low, ..] => Some(v4(high, low)),
         _ => None,
     }
 }

@@ -86,7 +86,10 @@ impl LimitKeeper {
                 };
                 let used = self.used(project, &window).await.map_err(|error| {
                     tracing::error!(%error, "usage cannot be read");
-                    Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+                    Refusal::new(
+                        RefusalKind::Unavailable,
+                        "the database does not answer; try again",
+                    )
                 })?;
                 if let Some(quantity) = allowance.exhausted(used.requests, used.tokens, used.cost_micro_usd) {
                     return Err(refusal(owner, &window, quantity, now_us));

@@ -42,7 +42,10 @@ impl Gateway {
     pub async fn list_models(&self, project: ProjectId) -> Result<Vec<ListedModel>, Refusal> {
         let mut conn = self.engine().db.read().await.map_err(|error| {
             tracing::error!(%error, "tasks cannot be read");
-            Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again")
+            Refusal::new(
+                RefusalKind::Unavailable,
+                "the database does not answer; try again",
+            )
         })?;
         let tasks = tasks::list(&mut conn, project).await.unwrap_or_default();
         drop(conn);
@@ -62,7 +65,10 @@ impl Gateway {
     async fn list_of_provider(&self, name: &str, request: reqwest::RequestBuilder) -> Vec<ListedModel> {
         let listed = async {
             let response = request.timeout(LIST_TIMEOUT).send().await?.error_for_status()?;
-            if response.content_length().is_some_and(|length| length > MAX_LIST_BYTES as u64) {
+            if response
+                .content_length()
+                .is_some_and(|length| length > MAX_LIST_BYTES as u64)
+            {
                 return Ok(Bytes::new());
             }
             response.bytes().await
@@ -94,9 +100,16 @@ impl Gateway {
         }
         let mut models = Vec::new();
         for provider in self.providers() {
-            models.extend(self.list_of_provider(&provider.name, provider.list_models()).await);
+            models.extend(
+                self.list_of_provider(&provider.name, provider.list_models())
+                    .await,
+            );
         }
-        tracing::debug!(at = format_rfc3339(self.engine().ids.now_us()), models = models.len(), "models listed");
+        tracing::debug!(
+            at = format_rfc3339(self.engine().ids.now_us()),
+            models = models.len(),
+            "models listed"
+        );
         let models = std::sync::Arc::new(models);
         self.known_models().insert((), models.clone());
         models

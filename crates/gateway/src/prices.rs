@@ -51,7 +51,13 @@ impl PriceTable {
     }
 
     /// The cost of a call in millionths of a USD; `None` where no price is known or no tokens were counted.
-    pub fn cost_micro_usd(&self, provider: &str, kind: ProviderKind, model: &str, usage: &Usage) -> Option<f64> {
+    pub fn cost_micro_usd(
+        &self,
+        provider: &str,
+        kind: ProviderKind,
+        model: &str,
+        usage: &Usage,
+    ) -> Option<f64> {
         let price = self.find(provider, kind, model)?;
         let (input, output) = (usage.input?, usage.output.unwrap_or(0));
         let cached = usage.cached.min(input);

@@ -43,7 +43,12 @@ pub struct InvalidProvider {
 
 impl Provider {
     /// Checks the settings; `client` keeps the connections.
-    pub fn new(name: &str, settings: &ProviderSettings, client: Client, is_of_project: bool) -> Result<Self, InvalidProvider> {
+    pub fn new(
+        name: &str,
+        settings: &ProviderSettings,
+        client: Client,
+        is_of_project: bool,
+    ) -> Result<Self, InvalidProvider> {
         let invalid = |field, problem: String| InvalidProvider {
             name: name.to_owned(),
             field,
@@ -51,8 +56,15 @@ impl Provider {
         };
         let base_url = parse_base_url(&settings.base_url, settings.kind)
             .map_err(|problem| invalid("base_url", problem))?;
-        if settings.api_key.as_ref().is_some_and(|key| key.header("").is_none()) {
-            return Err(invalid("api_key", "has characters that a header cannot hold".to_owned()));
+        if settings
+            .api_key
+            .as_ref()
+            .is_some_and(|key| key.header("").is_none())
+        {
+            return Err(invalid(
+                "api_key",
+                "has characters that a header cannot hold".to_owned(),
+            ));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -91,13 +103,17 @@ impl Provider {
     /// Asks which models there are.
     pub fn list_models(&self) -> reqwest::RequestBuilder {
         let mut url = self.base_url.clone();
-        extend_path(&mut url, match self.kind {
-            ProviderKind::OpenAi => &["models"],
-            ProviderKind::Azure => &["openai", "models"],
-            ProviderKind::Anthropic => &["v1", "models"],
-        });
+        extend_path(
+            &mut url,
+            match self.kind {
+                ProviderKind::OpenAi => &["models"],
+                ProviderKind::Azure => &["openai", "models"],
+                ProviderKind::Anthropic => &["v1", "models"],
+            },
+        );
         if self.kind == ProviderKind::Azure {
-            url.query_pairs_mut().append_pair("api-version", &self.api_version);
+            url.query_pairs_mut()
+                .append_pair("api-version", &self.api_version);
         }
         let mut headers = HeaderMap::new();
         self.authorise(true, &mut headers, None);
@@ -138,7 +154,8 @@ impl Provider {
                     extend_path(&mut url, &["openai", "deployments", model]);
                     extend_path(&mut url, &endpoint.path().split('/').collect::<Vec<_>>());
                 }
-                url.query_pairs_mut().append_pair("api-version", &self.api_version);
+                url.query_pairs_mut()
+                    .append_pair("api-version", &self.api_version);
             }
         }
         Ok(url)
@@ -164,7 +181,9 @@ pub(crate) fn parse_base_url(text: &str, kind: ProviderKind) -> Result<Url, Stri
         format!("\"{text}\" is no URL ({error}); write it like https://api.openai.com/v1")
     })?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("\"{text}\" has no host; write it like https://api.openai.com/v1"));
+        return Err(format!(
+            "\"{text}\" has no host; write it like https://api.openai.com/v1"
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("leave out what follows ? or #".to_owned());
@@ -200,7 +219,10 @@ mod tests {
     fn each_kind_has_its_own_urls_and_headers() {
         let openai = provider(ProviderKind::OpenAi, "https://api.openai.com/v1/");
         let request = built(&openai, Endpoint::ChatCompletions, "gpt-4o");
-        assert_eq!(request.url().as_str(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(
+            request.url().as_str(),
+            "https://api.openai.com/v1/chat/completions"
+        );
         assert_eq!(request.headers()["authorization"], "Bearer sk-secret");
 
         let azure = provider(ProviderKind::Azure, "https://me.openai.azure.com");
@@ -210,7 +232,11 @@ mod tests {
             "https://me.openai.azure.com/openai/deployments/a%2F..%2Fb/embeddings?api-version=2024-10-21"
         );
         assert_eq!(request.headers()["api-key"], "sk-secret");
-        assert!(azure.request(Endpoint::Embeddings, "..", &HeaderMap::new(), None).is_err());
+        assert!(
+            azure
+                .request(Endpoint::Embeddings, "..", &HeaderMap::new(), None)
+                .is_err()
+        );
 
         let anthropic = provider(ProviderKind::Anthropic, "https://api.anthropic.com/v1");
         let request = built(&anthropic, Endpoint::Messages, "claude");

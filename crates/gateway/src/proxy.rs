@@ -92,7 +92,11 @@ impl Gateway {
         let project = caller.project();
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
         let candidates = self.candidates(project, endpoint, &asked_model, &task).await?;
-        if candidates.iter().any(|candidate| candidate.provider.is_of_project) && context.provider_key.is_none() {
+        if candidates
+            .iter()
+            .any(|candidate| candidate.provider.is_of_project)
+            && context.provider_key.is_none()
+        {
             let message = "this provider's key is not kept here; send it as x-hone-provider-key";
             return Err(Refusal::new(RefusalKind::Unauthorized, message));
         }
@@ -109,7 +113,7 @@ impl Gateway {
             self.limits().admit(project, &owners, now_us).await?
         };
         let is_streamed = fields.get("stream") == Some("true");
-        let changes = context.metadata.clone().map(|metadata| ("metadata", metadata));
+        let changes = context.changes.clone();
         let key = context.provider_key.clone();
         let question = question(endpoint, &fields);
         let mut exchange = Exchange::begin(
@@ -127,7 +131,7 @@ impl Gateway {
             endpoint,
             fields: &fields,
             original: body,
-            changes: changes.into_iter().collect(),
+            changes,
             asked_model: &asked_model,
             is_streamed,
             may_count_tokens: is_streamed
@@ -144,7 +148,10 @@ impl Gateway {
         let answered = call.answer(&self.engine().ids).await;
         exchange.waited(asked_at.elapsed());
         match answered {
-            Ok(answered) => self.reply(exchange, endpoint, answered, &task.policy, started).await,
+            Ok(answered) => {
+                self.reply(exchange, endpoint, answered, &task.policy, started)
+                    .await
+            }
             Err(Unanswered { refusal, asked }) => {
                 if let Some((candidate, sent)) = asked {
                     exchange.asked(&candidate, &sent);
@@ -156,7 +163,9 @@ impl Gateway {
                 }
                 let mut response = refuse(&refusal, endpoint.dialect());
                 if let Some(id) = id {
-                    response.headers_mut().insert(INTERACTION_ID, header_of(&id.to_string()));
+                    response
+                        .headers_mut()
+                        .insert(INTERACTION_ID, header_of(&id.to_string()));
                 }
                 Ok(response)
             }
@@ -249,7 +258,9 @@ impl Gateway {
         }
         let default_task = &self.settings().default_task;
         if endpoint == Endpoint::Embeddings {
-            return self.default_task(project, &format!("{default_task}-embeddings")).await;
+            return self
+                .default_task(project, &format!("{default_task}-embeddings"))
+                .await;
         }
         self.default_task(project, default_task).await
     }
@@ -335,7 +346,11 @@ fn forwarded(headers: &HeaderMap) -> HeaderMap {
 
 fn unavailable(error: &EngineError) -> Refusal {
     tracing::error!(%error, "a request cannot be placed");
-    Refusal::new(RefusalKind::Unavailable, "the database does not answer; try again").retry_after(1)
+    Refusal::new(
+        RefusalKind::Unavailable,
+        "the database does not answer; try again",
+    )
+    .retry_after(1)
 }
 
 /// The response that says why there is no answer.

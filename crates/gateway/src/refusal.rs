@@ -66,29 +66,13 @@ impl RefusalKind {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "request_too_large",
             ),
-            Self::LimitReached => (
-                "limit_reached",
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-            ),
-            Self::QueueFull => (
-                "queue_full",
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-            ),
-            Self::Unavailable => (
-                "unavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded_error",
-            ),
+            Self::LimitReached => ("limit_reached", StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
+            Self::QueueFull => ("queue_full", StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
+            Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "overloaded_error"),
             Self::Timeout => ("timeout", StatusCode::GATEWAY_TIMEOUT, "timeout_error"),
             Self::Unreachable => ("unreachable", StatusCode::BAD_GATEWAY, "api_error"),
             Self::BadReply => ("bad_reply", StatusCode::BAD_GATEWAY, "api_error"),
-            Self::NotRecorded => (
-                "not_recorded",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "api_error",
-            ),
+            Self::NotRecorded => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE, "api_error"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
         }
     }

@@ -49,7 +49,8 @@ struct Details {
 
 impl From<UsageView> for Usage {
     fn from(view: UsageView) -> Self {
-        let cached_of = |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens);
+        let cached_of =
+            |details: &Option<Details>| details.as_ref().and_then(|details| details.cached_tokens);
         let inside = cached_of(&view.prompt_tokens_details).or(cached_of(&view.input_tokens_details));
         // Anthropic counts what came from a cache, and what was written to it, beside the input.
         let read = view.cache_read_input_tokens.unwrap_or(0);
@@ -164,7 +165,10 @@ fn of_chat(reply: ChatReply<'_>) -> Observed {
         return observed;
     };
     if let Ok(message) = serde_json::from_str::<ChatMessage<'_>>(first) {
-        let content = message.content.map(RawValue::get).filter(|content| *content != "null");
+        let content = message
+            .content
+            .map(RawValue::get)
+            .filter(|content| *content != "null");
         observed.output = content.map(content_text);
         let more = [message.tool_calls, message.refusal, message.audio];
         if more
@@ -229,7 +233,10 @@ mod tests {
             "usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}"#;
         let seen = observe(Endpoint::ChatCompletions, chat).unwrap();
         assert_eq!((seen.output.as_deref(), seen.reply), (Some("hi"), None));
-        assert_eq!((seen.usage.input, seen.usage.output, seen.usage.cached), (Some(9), Some(2), 4));
+        assert_eq!(
+            (seen.usage.input, seen.usage.output, seen.usage.cached),
+            (Some(9), Some(2), 4)
+        );
 
         let responses = br#"{"output":[{"type":"reasoning"},{"type":"message","content":[{"type":"output_text","text":"hi"}]}],
             "usage":{"input_tokens":3,"output_tokens":1}}"#;
@@ -241,7 +248,10 @@ mod tests {
             "usage":{"input_tokens":3,"cache_read_input_tokens":10,"cache_creation_input_tokens":5,"output_tokens":1}}"#;
         let seen = observe(Endpoint::Messages, messages).unwrap();
         assert_eq!(seen.output.as_deref(), Some("hi"));
-        assert_eq!((seen.usage.input, seen.usage.cached, seen.usage.cache_written), (Some(18), 10, 5));
+        assert_eq!(
+            (seen.usage.input, seen.usage.cached, seen.usage.cache_written),
+            (Some(18), 10, 5)
+        );
         assert!(seen.reply.is_some());
     }
 
@@ -250,13 +260,20 @@ mod tests {
         let chat = br#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"c1"}]}}]}"#;
         let seen = observe(Endpoint::ChatCompletions, chat).unwrap();
         assert_eq!(seen.output, None);
-        assert_eq!(seen.reply.as_deref(), Some(r#"{"content":null,"tool_calls":[{"id":"c1"}]}"#));
+        assert_eq!(
+            seen.reply.as_deref(),
+            Some(r#"{"content":null,"tool_calls":[{"id":"c1"}]}"#)
+        );
     }
 
     #[test]
     fn what_is_no_object_is_told_from_an_unknown_shape() {
         for broken in ["", "<html>", "{\"a\":", "[1]"] {
-            assert_eq!(observe(Endpoint::ChatCompletions, broken.as_bytes()), None, "{broken}");
+            assert_eq!(
+                observe(Endpoint::ChatCompletions, broken.as_bytes()),
+                None,
+                "{broken}"
+            );
         }
         let unknown = observe(Endpoint::ChatCompletions, br#"{"choices":7}"#);
         assert_eq!(unknown, Some(Observed::default()));

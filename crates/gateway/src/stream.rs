@@ -174,7 +174,10 @@ impl StreamedReply {
             }
         }
         ready!(self.deadline.as_mut().poll(context));
-        let message = format!("the stream of {} took longer than the task allows", self.provider.name);
+        let message = format!(
+            "the stream of {} took longer than the task allows",
+            self.provider.name
+        );
         Poll::Ready(Some(Err(Refusal::new(RefusalKind::Timeout, message))))
     }
 
@@ -190,7 +193,7 @@ impl StreamedReply {
         let Ok(whole) = self.buffer.push(piece) else {
             return self.break_off(&self.too_large());
         };
-        let given = self.listen(whole);
+        let given = self.listen(&whole);
         if self.is_at_end(&given) {
             return self.finish(given);
         }
@@ -198,10 +201,10 @@ impl StreamedReply {
     }
 
     /// Hears every event of a piece; what is passed on is the piece itself unless an event is changed or left out.
-    fn listen(&mut self, whole: Bytes) -> Bytes {
+    fn listen(&mut self, whole: &Bytes) -> Bytes {
         let mut changed: Option<Vec<u8>> = None;
         let mut position = 0;
-        for event in split(&whole) {
+        for event in split(whole) {
             let role = data_of(event).map_or(EventRole::Part, |data| self.transcript.hear(data));
             let put = |changed: &mut Option<Vec<u8>>, bytes: &[u8]| {
                 changed
@@ -230,7 +233,7 @@ impl StreamedReply {
             }
             position += event.len();
         }
-        changed.map_or(whole.clone(), Bytes::from)
+        changed.map_or_else(|| whole.clone(), Bytes::from)
     }
 
     /// Whether the protocol's last event was heard. Chat completions may send a count of tokens after the last answer.
@@ -250,16 +253,7 @@ impl StreamedReply {
         if self.transcript.has_failed {
             self.exchange.failed("provider_error");
         }
-        match self.exchange.record() {
-            Some(wait) => {
-                self.state = State::Recording(wait, last);
-                None
-            }
-            None => {
-                self.state = State::Recorded;
-                Some(last)
-            }
-        }
+        self.record_before(last)
     }
 
     fn provider_ended(&mut self) -> Option<Bytes> {
@@ -269,7 +263,7 @@ impl StreamedReply {
         }
         let rest = self.buffer.rest();
         // The last event may lack its empty line.
-        let given = if rest.is_empty() { rest } else { self.listen(rest) };
+        let given = if rest.is_empty() { rest } else { self.listen(&rest) };
         if self.transcript.is_complete || self.transcript.has_failed {
             self.upstream = None;
             return self.finish(given);
@@ -293,20 +287,24 @@ impl StreamedReply {
         self.exchange.failed(refusal.kind.code());
         self.upstream = None;
         let event = Bytes::from(refusal.event(self.endpoint.dialect()));
-        match self.exchange.record() {
-            Some(wait) => {
-                self.state = State::Recording(wait, event);
-                None
-            }
-            None => {
-                self.state = State::Recorded;
-                Some(event)
-            }
+        self.record_before(event)
+    }
+
+    /// Records; gives the last piece now unless it has to wait for the record.
+    fn record_before(&mut self, last: Bytes) -> Option<Bytes> {
+        if let Some(wait) = self.exchange.record() {
+            self.state = State::Recording(wait, last);
+            return None;
         }
+        self.state = State::Recorded;
+        Some(last)
     }
 
     fn too_large(&self) -> Refusal {
-        let message = format!("the stream of {} is larger than what is taken", self.provider.name);
+        let message = format!(
+            "the stream of {} is larger than what is taken",
+            self.provider.name
+        );
         Refusal::new(RefusalKind::BadReply, message)
     }
 

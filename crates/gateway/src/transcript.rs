@@ -28,8 +28,7 @@ pub(crate) struct Transcript {
     /// Whether the count of tokens was asked for by us and not by the client.
     is_usage_ours: bool,
     model: Option<String>,
-    text: String,
-    has_text: bool,
+    text: Option<String>,
     /// Calls of tools by their position.
     tool_calls: BTreeMap<u32, ToolCall>,
     /// The answer as the protocol repeats it at the end.
@@ -133,8 +132,7 @@ impl Transcript {
             endpoint,
             is_usage_ours,
             model: None,
-            text: String::new(),
-            has_text: false,
+            text: None,
             tool_calls: BTreeMap::new(),
             whole: None,
             usage: Usage::default(),
@@ -163,7 +161,7 @@ impl Transcript {
         Observed {
             model: self.model.take(),
             reply,
-            output: self.has_text.then(|| std::mem::take(&mut self.text)),
+            output: self.text.take(),
             usage: self.usage,
         }
     }
@@ -223,7 +221,10 @@ impl Transcript {
         };
         match event.r#type.as_str() {
             "response.output_text.delta" => {
-                if let Some(Ok(text)) = event.delta.map(|delta| serde_json::from_str::<String>(delta.get())) {
+                if let Some(Ok(text)) = event
+                    .delta
+                    .map(|delta| serde_json::from_str::<String>(delta.get()))
+                {
                     self.add_text(&text);
                 }
                 EventRole::Part
@@ -250,7 +251,9 @@ impl Transcript {
         match event.r#type.as_str() {
             "message_start" => {
                 let start = event.message.map(|message| message.get().as_bytes());
-                let start = start.and_then(|start| observe(Endpoint::Messages, start)).unwrap_or_default();
+                let start = start
+                    .and_then(|start| observe(Endpoint::Messages, start))
+                    .unwrap_or_default();
                 (self.model, self.usage) = (start.model, start.usage);
             }
             "content_block_start" => {
@@ -260,12 +263,15 @@ impl Transcript {
                 }
             }
             "content_block_delta" => {
-                let delta = event.delta.map(|delta| serde_json::from_str::<BlockDelta>(delta.get()));
+                let delta = event
+                    .delta
+                    .map(|delta| serde_json::from_str::<BlockDelta>(delta.get()));
                 let delta = delta.and_then(Result::ok).unwrap_or_default();
                 if let Some(text) = delta.text {
                     self.add_text(&text);
                 }
-                if let (Some(json), Some(call)) = (delta.partial_json, self.tool_calls.get_mut(&event.index)) {
+                if let (Some(json), Some(call)) = (delta.partial_json, self.tool_calls.get_mut(&event.index))
+                {
                     push_bounded(&mut call.arguments, &json);
                 }
             }
@@ -284,8 +290,7 @@ impl Transcript {
     }
 
     fn add_text(&mut self, text: &str) {
-        self.has_text = true;
-        push_bounded(&mut self.text, text);
+        push_bounded(self.text.get_or_insert_default(), text);
     }
 }
 
@@ -301,7 +306,10 @@ mod tests {
 
     fn hear_all(endpoint: Endpoint, events: &[&str]) -> (Vec<EventRole>, Transcript) {
         let mut transcript = Transcript::new(endpoint, true);
-        let roles = events.iter().map(|event| transcript.hear(event.as_bytes())).collect();
+        let roles = events
+            .iter()
+            .map(|event| transcript.hear(event.as_bytes()))
+            .collect();
         (roles, transcript)
     }
 
@@ -321,7 +329,10 @@ mod tests {
         assert_eq!(roles[3..], [EventRole::Last, EventRole::Ours, EventRole::Part]);
         assert!(heard.is_complete && !heard.has_failed);
         let seen = heard.observed();
-        assert_eq!((seen.output.as_deref(), seen.usage.input), (Some("hello"), Some(5)));
+        assert_eq!(
+            (seen.output.as_deref(), seen.usage.input),
+            (Some("hello"), Some(5))
+        );
     }
 
     #[test]

@@ -8,22 +8,26 @@ use sqlx::{Postgres, Sqlite};
 
 use crate::codec::{OptionalText, StoredText};
 use crate::db::Exec;
-use crate::interactions::{INSERT_ONE_SQL, Interaction, columns};
+use crate::interactions::{Interaction, columns};
 use crate::{Conn, Db, StorageError};
 
-/// Rows per statement on SQLite: enough to save round trips to its thread, few enough to plan fast.
-const SQLITE_ROWS: usize = 32;
+/// Rows per statement on SQLite, largest first: enough to save round trips to its thread, few enough to plan fast. Any
+/// number of rows takes few statements.
+const SQLITE_ROWS: [usize; 6] = [32, 16, 8, 4, 2, 1];
 const INTERACTION_COLUMNS: usize = 32;
 
-/// One statement for `SQLITE_ROWS` rows with anonymous parameters; sqlx looks numbered ones up one by one.
-static SQLITE_INSERT: LazyLock<&'static str> = LazyLock::new(|| {
-    let row = format!("({})", vec!["?"; INTERACTION_COLUMNS].join(", "));
-    let rows = vec![row; SQLITE_ROWS].join(", ");
-    let text = format!(
-        "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id",
-        columns!()
-    );
-    Box::leak(text.into_boxed_str())
+/// One statement for each of `SQLITE_ROWS`, with anonymous parameters; sqlx looks numbered ones up one by one.
+static SQLITE_INSERTS: LazyLock<[&'static str; SQLITE_ROWS.len()]> = LazyLock::new(|| {
+    SQLITE_ROWS.map(|rows| {
+        let row = format!("({})", vec!["?"; INTERACTION_COLUMNS].join(", "));
+        let rows = vec![row; rows].join(", ");
+        let text = format!(
+            "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id",
+            columns!()
+        );
+        let text: &'static str = Box::leak(text.into_boxed_str());
+        text
+    })
 });
 
 const POSTGRES_INSERT: &str = concat!(
@@ -39,7 +43,7 @@ const POSTGRES_INSERT: &str = concat!(
 /// The statement that inserts many interactions.
 pub(crate) fn bulk_insert(db: &Db) -> &'static str {
     match db {
-        Db::Sqlite { .. } => &SQLITE_INSERT,
+        Db::Sqlite { .. } => SQLITE_INSERTS[0],
         Db::Postgres(_) => POSTGRES_INSERT,
     }
 }
@@ -91,19 +95,16 @@ pub(crate) async fn insert_interactions(
     match conn.exec() {
         Exec::Sqlite(connection) => {
             let mut new = FxHashSet::default();
-            let chunks = interactions.chunks_exact(SQLITE_ROWS);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                let mut query = sqlx::query_as::<Sqlite, (Uuid, Uuid)>(*SQLITE_INSERT);
-                for row in chunk {
-                    query = bind_interaction!(query, row);
-                }
-                new.extend(query.fetch_all(&mut *connection).await?);
-            }
-            for row in rest {
-                let query = bind_interaction!(sqlx::query::<Sqlite>(INSERT_ONE_SQL), row);
-                if query.execute(&mut *connection).await?.rows_affected() > 0 {
-                    new.insert((row.project_id, row.id));
+            let mut rest = interactions;
+            for (rows, statement) in SQLITE_ROWS.into_iter().zip(*SQLITE_INSERTS) {
+                let chunks = rest.chunks_exact(rows);
+                rest = chunks.remainder();
+                for chunk in chunks {
+                    let mut query = sqlx::query_as::<Sqlite, (Uuid, Uuid)>(statement);
+                    for row in chunk {
+                        query = bind_interaction!(query, row);
+                    }
+                    new.extend(query.fetch_all(&mut *connection).await?);
                 }
             }
             Ok(new)

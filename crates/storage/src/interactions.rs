@@ -31,9 +31,6 @@ statements! {
     PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
-    INSERT_ONE = concat!("INSERT INTO interactions (", columns!(), ") VALUES \
-            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-             $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) ON CONFLICT (project_id, id) DO NOTHING");
 }
 
 /// One input and one output of a task.
@@ -250,5 +247,3 @@ pub async fn count(conn: &mut Conn, project: ProjectId, task: TaskId) -> Result<
     let (count,): (i64,) = rows!(fetch_one, conn, (i64,), COUNT, project.0, task.0)?;
     Ok(count)
 }
-
-pub(crate) const INSERT_ONE_SQL: &str = INSERT_ONE;

@@ -26,6 +26,7 @@ const TASK: TaskId = TaskId(Uuid::from_u128(2));
 
 async fn project(conn: &mut Conn) {
     let project = projects::Project {
+        limits: None,
         id: PROJECT.0,
         name: "p".into(),
         pseudonym_key: vec![7; 32],
@@ -113,6 +114,7 @@ async fn keys_conversations_and_subjects(#[values("sqlite", "postgres")] kind: &
     let mut conn = database.db.begin().await.unwrap();
     project(&mut conn).await;
     let key = ApiKey {
+        limits: None,
         id: Uuid::from_u128(3),
         project_id: PROJECT.0,
         name: "app".into(),

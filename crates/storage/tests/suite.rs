@@ -26,6 +26,7 @@ async fn project_and_task(db: &Db) -> (ProjectId, Task) {
         id,
         name: "p".into(),
         pseudonym_key: vec![7; 32],
+        limits: None,
         created_at_us: START_US,
     };
     let task = Task {
@@ -73,6 +74,11 @@ fn interaction(number: u128, task: &Task, label: &str) -> Interaction {
         content_hash: Some(vec![number as u8; 16]),
         occurred_at_us: START_US,
         created_at_us: START_US,
+        request: OptionalText(None),
+        reply: OptionalText(None),
+        structured_prompt: OptionalText(None),
+        first_token_us: None,
+        error: None,
     }
 }
 

@@ -79,12 +79,7 @@ impl StandIn {
 }
 
 /// Notes what was asked; gives the body, and what is answered in place of the usual where the model asks for that.
-async fn heard(
-    shared: &Arc<Shared>,
-    uri: &Uri,
-    headers: HeaderMap,
-    body: &Bytes,
-) -> Result<Value, Response> {
+async fn heard(shared: &Arc<Shared>, uri: &Uri, headers: HeaderMap, body: &Bytes) -> Result<Value, Response> {
     let asked = Asked {
         uri: uri.to_string(),
         headers,
@@ -105,7 +100,9 @@ async fn heard(
     Err(match model.as_str() {
         "rate-limited" => {
             let mut response = error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded");
-            response.headers_mut().insert("retry-after", "30".parse().unwrap());
+            response
+                .headers_mut()
+                .insert("retry-after", "30".parse().unwrap());
             response
         }
         "failing" => error(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
@@ -139,7 +136,11 @@ fn endless(shared: &Arc<Shared>, is_streamed: bool) -> Response {
         let _ = &listening;
         Ok::<_, std::convert::Infallible>(piece.clone())
     });
-    let content_type = if is_streamed { "text/event-stream" } else { "application/json" };
+    let content_type = if is_streamed {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
     ([("content-type", content_type)], Body::from_stream(stream)).into_response()
 }
 
@@ -176,7 +177,8 @@ async fn chat(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, b
         "function": { "name": "find_parcel", "arguments": "{\"number\":7}" } }]);
     let usage = json!({ "prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17,
         "prompt_tokens_details": { "cached_tokens": 2 } });
-    let base = json!({ "id": "chatcmpl-1", "created": 1_760_000_000, "model": model, "system_fingerprint": "fp_1" });
+    let base =
+        json!({ "id": "chatcmpl-1", "created": 1_760_000_000, "model": model, "system_fingerprint": "fp_1" });
     let with = |fields: Value| merged(&base, fields);
     if request["stream"] != true {
         let message = if calls_tool {
@@ -185,9 +187,15 @@ async fn chat(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, b
             json!({ "role": "assistant", "content": answer, "refusal": null })
         };
         let finish = if calls_tool { "tool_calls" } else { "stop" };
-        let reply = with(json!({ "object": "chat.completion", "usage": usage, "x_unknown": { "kept": [1.0, 2.50] },
-            "choices": [{ "index": 0, "message": message, "finish_reason": finish, "logprobs": null }] }));
-        return ([("content-type", "application/json"), ("x-request-id", "req-1")], reply.to_string()).into_response();
+        let reply = with(
+            json!({ "object": "chat.completion", "usage": usage, "x_unknown": { "kept": [1.0, 2.50] },
+            "choices": [{ "index": 0, "message": message, "finish_reason": finish, "logprobs": null }] }),
+        );
+        return (
+            [("content-type", "application/json"), ("x-request-id", "req-1")],
+            reply.to_string(),
+        )
+            .into_response();
     }
     let chunk = |delta: Value, finish: Option<&str>| {
         let chunk = with(json!({ "object": "chat.completion.chunk",
@@ -199,7 +207,11 @@ async fn chat(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, b
         all.push(chunk(json!({ "tool_calls": tool_call }), None));
         all.push(chunk(json!({}), Some("tool_calls")));
     } else {
-        all.extend(answer.split_inclusive(' ').map(|word| chunk(json!({ "content": word }), None)));
+        all.extend(
+            answer
+                .split_inclusive(' ')
+                .map(|word| chunk(json!({ "content": word }), None)),
+        );
         all.push(chunk(json!({}), Some("stop")));
     }
     if request["stream_options"]["include_usage"] == true {
@@ -238,13 +250,21 @@ async fn responses(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderM
     started["status"] = json!("in_progress");
     let mut all = vec![event("response.created", json!({ "response": started }))];
     for word in answer.split_inclusive(' ') {
-        all.push(event("response.output_text.delta", merged(&place, json!({ "delta": word }))));
+        all.push(event(
+            "response.output_text.delta",
+            merged(&place, json!({ "delta": word })),
+        ));
     }
     all.push(event("response.completed", json!({ "response": whole })));
     events(&shared, model, all)
 }
 
-async fn embeddings(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn embeddings(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let request = match heard(&shared, &uri, headers, &body).await {
         Ok(request) => request,
         Err(response) => return response,
@@ -279,23 +299,41 @@ async fn messages(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMa
         let data = merged(&json!({ "type": name }), fields);
         format!("event: {name}\ndata: {data}\n\n")
     };
-    let started = merged(&whole, json!({ "content": [], "stop_reason": null, "usage": { "input_tokens": 12, "output_tokens": 1 } }));
+    let started = merged(
+        &whole,
+        json!({ "content": [], "stop_reason": null, "usage": { "input_tokens": 12, "output_tokens": 1 } }),
+    );
     let mut all = vec![event("message_start", json!({ "message": started }))];
     if calls_tool {
         let block = json!({ "type": "tool_use", "id": "toolu_1", "name": "find_parcel", "input": {} });
-        all.push(event("content_block_start", json!({ "index": 0, "content_block": block })));
+        all.push(event(
+            "content_block_start",
+            json!({ "index": 0, "content_block": block }),
+        ));
         let delta = json!({ "type": "input_json_delta", "partial_json": "{\"number\":7}" });
-        all.push(event("content_block_delta", json!({ "index": 0, "delta": delta })));
+        all.push(event(
+            "content_block_delta",
+            json!({ "index": 0, "delta": delta }),
+        ));
     } else {
         let block = json!({ "type": "text", "text": "" });
-        all.push(event("content_block_start", json!({ "index": 0, "content_block": block })));
+        all.push(event(
+            "content_block_start",
+            json!({ "index": 0, "content_block": block }),
+        ));
         for word in answer.split_inclusive(' ') {
             let delta = json!({ "type": "text_delta", "text": word });
-            all.push(event("content_block_delta", json!({ "index": 0, "delta": delta })));
+            all.push(event(
+                "content_block_delta",
+                json!({ "index": 0, "delta": delta }),
+            ));
         }
     }
     all.push(event("content_block_stop", json!({ "index": 0 })));
-    all.push(event("message_delta", json!({ "delta": { "stop_reason": stop, "stop_sequence": null }, "usage": { "output_tokens": 5 } })));
+    all.push(event(
+        "message_delta",
+        json!({ "delta": { "stop_reason": stop, "stop_sequence": null }, "usage": { "output_tokens": 5 } }),
+    ));
     all.push(event("message_stop", json!({})));
     events(&shared, model, all)
 }

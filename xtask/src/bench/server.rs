@@ -366,7 +366,10 @@ impl Server {
     /// Runs a command beside the server.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(hone_binary());
-        command.current_dir(self.data.path()).arg("--data").arg(self.data.path());
+        command
+            .current_dir(self.data.path())
+            .arg("--data")
+            .arg(self.data.path());
         if let Some(url) = &self.database {
             command.args(["--database", url]);
         }

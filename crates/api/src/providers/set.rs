@@ -39,10 +39,7 @@ pub(crate) async fn handle(
     if name.contains('/') || name.contains(':') {
         return Err(Problem::field("/name", "contains / or :; choose another name"));
     }
-    if let Some(problem) = state
-        .gateway
-        .problem_of_base_url(&request.base_url, request.kind)
-    {
+    if let Some(problem) = state.gateway.problem_of_base_url(&request.base_url, request.kind) {
         return Err(Problem::field("/base_url", problem));
     }
     let row = ProjectProvider {

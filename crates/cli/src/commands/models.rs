@@ -34,7 +34,10 @@ pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Resul
                 format!("{:.4}", metric(&row.metrics, "accuracy")),
                 format!("{:.4}", metric(&row.metrics, "macro_f1")),
                 format!("{}", row.artifact_bytes / 1_024),
-                row.dataset_hash.iter().flat_map(|hash| hash.chars().take(12)).collect(),
+                row.dataset_hash
+                    .iter()
+                    .flat_map(|hash| hash.chars().take(12))
+                    .collect(),
                 format_rfc3339(row.created_at_us),
             ]
         });

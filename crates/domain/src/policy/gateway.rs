@@ -67,7 +67,10 @@ impl GatewayPolicy {
                 .split_once('/')
                 .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty());
             if !is_named || route.model.len() > 200 {
-                return refuse(&pointer("model"), "give provider/model, such as openai/gpt-4o-mini");
+                return refuse(
+                    &pointer("model"),
+                    "give provider/model, such as openai/gpt-4o-mini",
+                );
             }
             if !(route.weight >= 0.0 && route.weight <= 1e6) {
                 return refuse(&pointer("weight"), "give a number from 0 to 1000000");

@@ -162,7 +162,8 @@ impl Backlog {
 
     fn set_oldest(&self, queued_at: Option<Instant>) {
         let since = |at: Instant| (at - self.origin).as_micros() as u64 + 1;
-        self.oldest_us.store(queued_at.map_or(0, since), Ordering::Relaxed);
+        self.oldest_us
+            .store(queued_at.map_or(0, since), Ordering::Relaxed);
     }
 
     fn age(&self) -> Duration {
@@ -170,7 +171,9 @@ impl Backlog {
         if oldest_us == 0 {
             return Duration::ZERO;
         }
-        self.origin.elapsed().saturating_sub(Duration::from_micros(oldest_us))
+        self.origin
+            .elapsed()
+            .saturating_sub(Duration::from_micros(oldest_us))
     }
 }
 
@@ -219,11 +222,16 @@ impl Record {
             Self::Interaction(record) => {
                 let row = &record.row;
                 row.input.0.len()
-                    + [&row.output.0, &row.request.0, &row.reply.0, &row.structured_prompt.0]
-                        .into_iter()
-                        .chain([&row.tags])
-                        .map(optional)
-                        .sum::<usize>()
+                    + [
+                        &row.output.0,
+                        &row.request.0,
+                        &row.reply.0,
+                        &row.structured_prompt.0,
+                    ]
+                    .into_iter()
+                    .chain([&row.tags])
+                    .map(optional)
+                    .sum::<usize>()
             }
             Self::Feedback(row) => optional(&row.text.0) + optional(&row.preference.0),
         };
@@ -347,12 +355,19 @@ impl Recorder {
 
     /// Writes a batch; answers after the commit. Refuses at once when the queue is full.
     pub async fn write(&self, batch: RecordBatch) -> Result<Vec<Recorded>, EngineError> {
-        self.submit(batch, true).map_err(|(error, _)| error)?.outcome().await
+        self.submit(batch, true)
+            .map_err(|(error, _)| error)?
+            .outcome()
+            .await
     }
 
     /// Queues a batch at once, or gives it back with the reason. The receipt says what became of it; where nobody awaits it,
     /// the writer gathers others for some milliseconds before it writes.
-    pub fn submit(&self, batch: RecordBatch, is_awaited: bool) -> Result<Receipt, (EngineError, RecordBatch)> {
+    pub fn submit(
+        &self,
+        batch: RecordBatch,
+        is_awaited: bool,
+    ) -> Result<Receipt, (EngineError, RecordBatch)> {
         let room = self.room.clone().try_acquire_many_owned(self.permits(&batch));
         let full = EngineError::Full {
             retry_after_s: RETRY_AFTER_S,
@@ -439,7 +454,9 @@ impl Recorder {
             request: OptionalText(new.request.map(JsonText::into_string)),
             reply: OptionalText(new.reply.map(JsonText::into_string)),
             structured_prompt: OptionalText(new.structured_prompt),
-            first_token_us: new.first_token_ms.map(|milliseconds| (milliseconds * 1_000.0) as i64),
+            first_token_us: new
+                .first_token_ms
+                .map(|milliseconds| (milliseconds * 1_000.0) as i64),
             error: new.error,
         };
         InteractionRecord {

@@ -54,13 +54,49 @@ fn body(model: &str, is_streamed: bool) -> String {
 async fn measure(with_peers: bool) -> anyhow::Result<String> {
     let mut tasks = JoinSet::new();
     let standin = standin::start(&mut tasks).await?;
-    let mut table = String::from("| what | through | requests a second | p50 ms | p99 ms |\n|---|---|---|---|---|\n");
-    let direct = |is_streamed| Request::post(&standin, "/v1/chat/completions", "", &body("gpt-4o-mini", is_streamed));
-    row(&mut table, "plain, 64 connections", "stand-in alone", &direct(false), None).await?;
-    row(&mut table, "streamed (19 events), 64 connections", "stand-in alone", &direct(true), None).await?;
+    let mut table =
+        String::from("| what | through | requests a second | p50 ms | p99 ms |\n|---|---|---|---|---|\n");
+    let direct = |is_streamed| {
+        Request::post(
+            &standin,
+            "/v1/chat/completions",
+            "",
+            &body("gpt-4o-mini", is_streamed),
+        )
+    };
+    row(
+        &mut table,
+        "plain, 64 connections",
+        "stand-in alone",
+        &direct(false),
+        None,
+    )
+    .await?;
+    row(
+        &mut table,
+        "streamed (19 events), 64 connections",
+        "stand-in alone",
+        &direct(true),
+        None,
+    )
+    .await?;
     let at_rate = Some(THOUSAND_A_SECOND.1);
-    let base = row(&mut table, "plain, 1,000 a second", "stand-in alone", &direct(false), at_rate).await?;
-    let base_first = row(&mut table, "streamed, 1,000 a second, to the first event", "stand-in alone", &direct(true), at_rate).await?;
+    let base = row(
+        &mut table,
+        "plain, 1,000 a second",
+        "stand-in alone",
+        &direct(false),
+        at_rate,
+    )
+    .await?;
+    let base_first = row(
+        &mut table,
+        "streamed, 1,000 a second, to the first event",
+        "stand-in alone",
+        &direct(true),
+        at_rate,
+    )
+    .await?;
     hone(&mut table, &standin, &base, &base_first).await?;
     if with_peers {
         peers::measure(&mut table, &standin).await?;
@@ -76,7 +112,11 @@ async fn row(
     request: &Request,
     pause: Option<Duration>,
 ) -> anyhow::Result<Measured> {
-    let connections = if pause.is_some() { THOUSAND_A_SECOND.0 } else { CONNECTIONS };
+    let connections = if pause.is_some() {
+        THOUSAND_A_SECOND.0
+    } else {
+        CONNECTIONS
+    };
     let warm = load::run(request, connections, 1, pause).await;
     let warm = warm.with_context(|| format!("{what} through {through}"))?;
     let mut runs = Vec::new();
@@ -85,7 +125,13 @@ async fn row(
     }
     let is_first = what.contains("first event");
     let at = |share: f64| {
-        let of = |run: &Answers| if is_first { run.first_ms(share) } else { run.whole_ms(share) };
+        let of = |run: &Answers| {
+            if is_first {
+                run.first_ms(share)
+            } else {
+                run.whole_ms(share)
+            }
+        };
         Repeats::new(runs.iter().map(of).collect()).median()
     };
     let per_second = Repeats::new(runs.iter().map(Answers::per_second).collect());
@@ -116,12 +162,25 @@ fn eprint_row(what: &str, through: &str, per_second: f64, p50_ms: f64, p99_ms: f
     eprintln!("{what} | {through}: {per_second:.0}/s, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms");
 }
 
-async fn hone(table: &mut String, standin: &str, base: &Measured, base_first: &Measured) -> anyhow::Result<()> {
-    let config = format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
+async fn hone(
+    table: &mut String,
+    standin: &str,
+    base: &Measured,
+    base_first: &Measured,
+) -> anyhow::Result<()> {
+    let config =
+        format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
     let server = Server::start_with(None, Some(&config))?;
     let address = server.address.trim_start_matches("http://").to_owned();
     let headers = format!("Authorization: Bearer {}\r\n", server.key);
-    let request = |model: &str, is_streamed| Request::post(&address, "/openai/v1/chat/completions", &headers, &body(model, is_streamed));
+    let request = |model: &str, is_streamed| {
+        Request::post(
+            &address,
+            "/openai/v1/chat/completions",
+            &headers,
+            &body(model, is_streamed),
+        )
+    };
     let plain = request("standin/gpt-4o-mini", false);
     let streamed = request("standin/gpt-4o-mini", true);
     let at_rate = Some(THOUSAND_A_SECOND.1);
@@ -130,11 +189,27 @@ async fn hone(table: &mut String, standin: &str, base: &Measured, base_first: &M
         ("plain, 64 connections", &plain),
         ("streamed (19 events), 64 connections", &streamed),
     ] {
-        answered += row(table, what, "Hone, recording on", request, None).await?.answered;
+        answered += row(table, what, "Hone, recording on", request, None)
+            .await?
+            .answered;
         ensure_recorded(&server, answered).await?;
     }
-    let at = row(table, "plain, 1,000 a second", "Hone, recording on", &plain, at_rate).await?;
-    let first = row(table, "streamed, 1,000 a second, to the first event", "Hone, recording on", &streamed, at_rate).await?;
+    let at = row(
+        table,
+        "plain, 1,000 a second",
+        "Hone, recording on",
+        &plain,
+        at_rate,
+    )
+    .await?;
+    let first = row(
+        table,
+        "streamed, 1,000 a second, to the first event",
+        "Hone, recording on",
+        &streamed,
+        at_rate,
+    )
+    .await?;
     writeln!(
         table,
         "| added at 1,000 a second | Hone, recording on | | {:.2} | {:.2} |\n\
@@ -144,15 +219,37 @@ async fn hone(table: &mut String, standin: &str, base: &Measured, base_first: &M
         first.p50_ms - base_first.p50_ms,
         first.p99_ms - base_first.p99_ms
     )?;
-    writeln!(table, "| resident after this load, MiB | Hone | {:.0} | | |", server.resident_mb())?;
-    server.run(&["task", "create", "durable", "--kind", "generate", "--policy",
-        r#"{"recording":{"moment":"before_reply"},"gateway":{"models":[{"model":"standin/gpt-4o-mini"}]}}"#])?;
+    writeln!(
+        table,
+        "| resident after this load, MiB | Hone | {:.0} | | |",
+        server.resident_mb()
+    )?;
+    server.run(&[
+        "task",
+        "create",
+        "durable",
+        "--kind",
+        "generate",
+        "--policy",
+        r#"{"recording":{"moment":"before_reply"},"gateway":{"models":[{"model":"standin/gpt-4o-mini"}]}}"#,
+    ])?;
     answered += at.answered + first.answered;
     ensure_recorded(&server, answered).await?;
     let durable = request("task:durable", false);
-    answered += row(table, "plain, 64 connections, recorded before the reply", "Hone, SQLite", &durable, None).await?.answered;
+    answered += row(
+        table,
+        "plain, 64 connections, recorded before the reply",
+        "Hone, SQLite",
+        &durable,
+        None,
+    )
+    .await?
+    .answered;
     ensure_recorded(&server, answered).await?;
-    writeln!(table, "| recorded interactions, counted after every run, equal answered requests | Hone | {answered} | | |")?;
+    writeln!(
+        table,
+        "| recorded interactions, counted after every run, equal answered requests | Hone | {answered} | | |"
+    )?;
     idle_streams(table, standin).await
 }
 
@@ -160,17 +257,26 @@ async fn hone(table: &mut String, standin: &str, base: &Measured, base_first: &M
 async fn ensure_recorded(server: &Server, answered: usize) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let recorded = server.count("interactions")?;
-    anyhow::ensure!(recorded == answered, "{recorded} interactions are recorded, {answered} requests were answered");
+    anyhow::ensure!(
+        recorded == answered,
+        "{recorded} interactions are recorded, {answered} requests were answered"
+    );
     Ok(())
 }
 
 async fn idle_streams(table: &mut String, standin: &str) -> anyhow::Result<()> {
-    let config = format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
+    let config =
+        format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
     let server = Server::start_with(None, Some(&config))?;
     let address = server.address.trim_start_matches("http://").to_owned();
     let headers = format!("Authorization: Bearer {}\r\n", server.key);
     let held = json!({ "model": "standin/hold", "stream": true, "messages": [{ "role": "user", "content": "wait" }] });
-    let request = Request::post(&address, "/openai/v1/chat/completions", &headers, &held.to_string());
+    let request = Request::post(
+        &address,
+        "/openai/v1/chat/completions",
+        &headers,
+        &held.to_string(),
+    );
     let before = server.resident_mb();
     let open = load::open_streams(&request, IDLE_STREAMS).await?;
     writeln!(

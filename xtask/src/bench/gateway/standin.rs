@@ -37,7 +37,10 @@ async fn serve(mut connection: TcpStream, whole: Vec<u8>, stream: Vec<u8>) -> an
             }
         };
         while buffer.len() < length {
-            anyhow::ensure!(connection.read_buf(&mut buffer).await? > 0, "the client went away");
+            anyhow::ensure!(
+                connection.read_buf(&mut buffer).await? > 0,
+                "the client went away"
+            );
         }
         let has = |text: &[u8]| buffer[..length].windows(text.len()).any(|window| window == text);
         if has(b"\"hold\"") {
@@ -51,9 +54,15 @@ async fn serve(mut connection: TcpStream, whole: Vec<u8>, stream: Vec<u8>) -> an
 
 /// Sends the first event and then nothing more.
 async fn hold(mut connection: TcpStream, stream: &[u8]) -> anyhow::Result<()> {
-    let head = stream.windows(4).position(|window| window == b"\r\n\r\n").context("no head")? + 4;
+    let head = stream
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .context("no head")?
+        + 4;
     let event = chunk(&event_of("hello"));
-    connection.write_all(&[&stream[..head], event.as_bytes()].concat()).await?;
+    connection
+        .write_all(&[&stream[..head], event.as_bytes()].concat())
+        .await?;
     tokio::time::sleep(Duration::from_hours(1)).await;
     Ok(())
 }
