@@ -48,6 +48,8 @@ pub(crate) enum Command {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show or set what the project or one of its keys may use in a minute and in a day.
+    Limits(LimitsArgs),
     /// Make, list, show and configure tasks.
     #[command(subcommand)]
     Task(TaskCommand),
@@ -125,6 +127,16 @@ pub(crate) enum KeyCommand {
         /// The key's id, from `hone key list`.
         id: uuid::Uuid,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LimitsArgs {
+    /// Limits as JSON, such as `{"per_day":{"cost_usd":20},"per_minute":{"requests":600}}`; `{}` lifts them. Shows them
+    /// when absent.
+    pub limits: Option<String>,
+    /// The key's id, from `hone key list`; the project when absent.
+    #[arg(long, value_name = "ID")]
+    pub key: Option<uuid::Uuid>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

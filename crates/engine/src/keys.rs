@@ -1,7 +1,8 @@
-//! API keys: making, checking and revoking them. A key is shown once; only its hash is kept.
+//! API keys: making, checking, limiting and revoking them. A key is shown once; only its hash is kept.
 
-use hone_domain::{ProjectId, ScopeSet};
+use hone_domain::{Limits, ProjectId, ScopeSet};
 use hone_storage::keys::{self, ApiKey};
+use hone_storage::projects;
 
 use crate::{Engine, EngineError};
 
@@ -69,6 +70,38 @@ impl Engine {
                 id: id.to_string(),
             });
         }
+        conn.commit().await?;
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Replaces what a key may use; every server knows it within seconds.
+    pub async fn set_key_limits(
+        &self,
+        project: ProjectId,
+        id: uuid::Uuid,
+        limits: Limits,
+    ) -> Result<(), EngineError> {
+        limits.validate("")?;
+        let mut conn = self.db.begin().await?;
+        let limits = (!limits.is_unlimited()).then_some(&limits);
+        if !keys::set_limits(&mut conn, project, id, limits).await? {
+            return Err(EngineError::NotFound {
+                noun: "key",
+                id: id.to_string(),
+            });
+        }
+        conn.commit().await?;
+        Ok(())
+    }
+
+    /// Replaces what a project may use; every server knows it within seconds.
+    pub async fn set_project_limits(&self, project: ProjectId, limits: Limits) -> Result<(), EngineError> {
+        limits.validate("")?;
+        let mut conn = self.db.begin().await?;
+        let limits = (!limits.is_unlimited()).then_some(&limits);
+        projects::set_limits(&mut conn, project, limits).await?;
         conn.commit().await?;
         Ok(())
     }

@@ -11,6 +11,16 @@ pub enum Dialect {
     Anthropic,
 }
 
+impl Dialect {
+    /// The name of the provider that a model without one belongs to.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
 /// An endpoint whose calls are passed on to a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {

@@ -161,6 +161,7 @@ impl Exchange {
         let recorder = self.gateway.engine().recorder();
         recorder.add_observed(
             &mut batch,
+            self.id,
             &self.task,
             &self.pseudonym_key,
             record,

@@ -166,6 +166,11 @@ impl Gateway {
         }
     }
 
+    /// Forgets what is remembered of a project's provider after a change; other servers notice within seconds.
+    pub fn forget_provider(&self, project: ProjectId, name: &str) {
+        self.0.of_projects.invalidate(&(project, name.to_owned()));
+    }
+
     /// The loop.
     pub fn engine(&self) -> &Engine {
         &self.0.engine
@@ -213,7 +218,7 @@ impl Gateway {
             .filter(|provider| endpoint.is_native_to(provider.kind));
         let preferred = native
             .clone()
-            .find(|provider| provider.name == provider.kind.as_str());
+            .find(|provider| provider.name == endpoint.dialect().name());
         match preferred.or(native.clone().next()) {
             Some(provider) => self.checked(endpoint, provider.clone(), model),
             None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),

@@ -162,6 +162,6 @@ mod tests {
     async fn a_name_that_resolves_inside_is_refused_when_connecting() {
         let client = guarded(Client::builder().no_proxy()).unwrap();
         let error = client.get("http://localhost:9/").send().await.unwrap_err();
-        assert!(format!("{error:?}").contains("private address"), "{error:?}");
+        assert!(format!("{error:?}").contains("PrivateAddress"), "{error:?}");
     }
 }

@@ -241,7 +241,8 @@ fn refusal(owner: &LimitedOwner, window: &UsageWindow, quantity: LimitedQuantity
         LimitedQuantity::Tokens => format!("{} tokens", allowance.tokens.unwrap_or_default()),
         LimitedQuantity::Cost => format!("{} USD", allowance.cost_usd.unwrap_or_default()),
     };
-    let wait_s = ((window.start_us + window.length_us - now_us) / SECOND_US).max(0) as u64 + 1;
+    let left_us = (window.start_us + window.length_us - now_us).max(1);
+    let wait_s = (left_us as u64).div_ceil(SECOND_US as u64);
     let message = format!(
         "the limit of {} is used up: {allowed} a {period}; try again in {wait_s} seconds or raise the limit",
         owner.shown

@@ -313,3 +313,10 @@ impl StreamedReply {
         self.state = State::Ended;
     }
 }
+
+impl Drop for StreamedReply {
+    fn drop(&mut self) {
+        // A client that has gone away leaves what was heard until then.
+        self.exchange.heard(self.transcript.observed());
+    }
+}

@@ -154,6 +154,30 @@ impl TestApp {
         )
     }
 
+    /// A POST with the key, to be filled and sent.
+    pub fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.address))
+            .bearer_auth(&self.key)
+    }
+
+    /// Puts JSON; gives status and answer.
+    pub async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.put(format!("{}{path}", self.address));
+        let response = request.bearer_auth(&self.key).json(body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
+    /// Deletes; gives the status.
+    pub async fn delete(&self, path: &str) -> u16 {
+        let request = self.http.delete(format!("{}{path}", self.address));
+        let response = request.bearer_auth(&self.key).send().await.unwrap();
+        response.status().as_u16()
+    }
+
     /// Asks; gives status and answer.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         let response = self

@@ -24,5 +24,6 @@ pub(crate) async fn handle(
         return Err(Problem::not_found("provider", name));
     }
     conn.commit().await?;
+    state.gateway.forget_provider(caller.project, &name);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -53,5 +53,6 @@ pub(crate) async fn handle(
     let mut conn = state.engine.db.begin().await?;
     providers::upsert(&mut conn, &row).await?;
     conn.commit().await?;
+    state.gateway.forget_provider(caller.project, &row.name);
     Ok(Json(row.into()))
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod desk;
+mod gateway;
 mod jobs;
 mod recording;
 mod repeating;

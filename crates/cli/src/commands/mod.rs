@@ -4,6 +4,7 @@ mod doctor;
 mod evaluate;
 mod jobs;
 mod keys;
+mod limits;
 mod models;
 mod predict;
 mod serve;
@@ -65,6 +66,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Serve(args) => serve::serve(app, &args, output).await,
         Command::Worker => serve::worker(app, output).await,
         Command::Key(command) => keys::run(app, command, output).await,
+        Command::Limits(args) => limits::run(app, &args, output).await,
         Command::Task(command) => tasks::run(app, command, output).await,
         Command::Import(args) => transfer::import(app, &args, output).await,
         Command::Export(args) => transfer::export(app, &args, output).await,

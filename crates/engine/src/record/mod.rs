@@ -299,17 +299,20 @@ impl Recorder {
         Ok(id)
     }
 
-    /// Adds what the gateway saw, which has happened and is not refused. Its texts must be such as can be stored.
+    /// Adds what the gateway saw under the id that the client was told, which has happened and is not refused. Its texts
+    /// must be such as can be stored.
     pub fn add_observed(
         &self,
         batch: &mut RecordBatch,
+        id: InteractionId,
         task: &Task,
         pseudonym_key: &[u8; 32],
         observed: NewInteraction,
         model_version: Option<Uuid>,
     ) {
         let now_us = self.ids.now_us();
-        let record = self.interaction_record(task, pseudonym_key, observed, false, model_version, now_us);
+        let mut record = self.interaction_record(task, pseudonym_key, observed, false, model_version, now_us);
+        record.row.id = id.0;
         batch.push(Record::Interaction(Box::new(record)));
     }
 
