@@ -16,9 +16,11 @@ mod feedback;
 mod health;
 mod interactions;
 mod jobs;
+mod measure;
 mod models;
 mod openai;
 mod openapi;
+mod otlp;
 mod page;
 mod passing;
 mod problem;
@@ -42,7 +44,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use problem::{Problem, ProblemKind};
-pub use state::AppState;
+pub use state::{AppState, MetricsPage};
 
 /// The largest body of a request that is no stream.
 const MAX_BODY_BYTES: usize = 8 << 20;
@@ -84,12 +86,25 @@ fn passed_on() -> OpenApiRouter<AppState> {
         .layer(DefaultBodyLimit::max(MAX_PASSED_BYTES))
 }
 
+/// Exports of traces, which exporters send in batches.
+fn traces() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(otlp::handle))
+        .layer(DefaultBodyLimit::max(MAX_PASSED_BYTES))
+}
+
 fn endpoints() -> OpenApiRouter<AppState> {
+    ours()
+        .route_layer(middleware::from_fn(measure::measure))
+        .merge(passed_on())
+}
+
+fn ours() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(interactions::record::handle, interactions::list::handle))
         .routes(routes!(interactions::show::handle))
         .routes(routes!(references::handle))
-        .merge(passed_on())
+        .merge(traces())
         .routes(routes!(openai::models::list))
         .routes(routes!(openai::models::show))
         .routes(routes!(providers::set::handle, providers::remove::handle))

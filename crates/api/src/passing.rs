@@ -25,7 +25,13 @@ pub(crate) async fn pass(state: &AppState, endpoint: Endpoint, request: Request)
 async fn read(state: &AppState, request: Request) -> Result<(GatewayCaller, HeaderMap, Bytes), Refusal> {
     let caller = caller_of(state, request.headers()).await?;
     let headers = request.headers().clone();
-    let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+    let body = read_body(state, request).await?;
+    Ok((caller, headers, body))
+}
+
+/// The whole body within the limit.
+pub(crate) async fn read_body(state: &AppState, request: Request) -> Result<Bytes, Refusal> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
         let status = rejection.into_response().status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
             let message = format!("send at most {} bytes", crate::MAX_PASSED_BYTES);
@@ -33,12 +39,20 @@ async fn read(state: &AppState, request: Request) -> Result<(GatewayCaller, Head
         }
         let message = format!("the body ended early or is not what its headers say ({status})");
         Refusal::new(RefusalKind::Invalid, message)
-    })?;
-    Ok((caller, headers, body))
+    })
 }
 
-/// The key, as OpenAI's SDKs send it or as Anthropic's do, with its project.
+/// The key of a request to a model, with its project.
 pub(crate) async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<GatewayCaller, Refusal> {
+    caller_with(state, headers, Scope::Predict).await
+}
+
+/// The key, as OpenAI's SDKs send it or as Anthropic's do, with its project; refused where it lacks the scope.
+pub(crate) async fn caller_with(
+    state: &AppState,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<GatewayCaller, Refusal> {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let secret = bearer.or_else(|| text(header::HeaderName::from_static("x-api-key")));
@@ -58,8 +72,9 @@ pub(crate) async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<G
             "this key is not known to Hone, was revoked or has expired; `hone key create` makes another";
         return Err(Refusal::new(RefusalKind::Unauthorized, message));
     };
-    if !key.scopes.allows(Scope::Predict) {
-        let message = "this key lacks the scope predict; make one with `hone key create --scopes predict`";
+    if !key.scopes.allows(scope) {
+        let message =
+            format!("this key lacks the scope {scope}; make one with `hone key create --scopes {scope}`");
         return Err(Refusal::new(RefusalKind::Forbidden, message));
     }
     let project = ProjectId(key.project_id);

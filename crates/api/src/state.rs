@@ -19,6 +19,22 @@ const KEY_CACHE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct AppState(Arc<Shared>);
 
+/// What `GET /metrics` shows.
+pub struct MetricsPage {
+    /// Whether anyone may see it, as on a loopback address; otherwise it takes a key with the scope `read`.
+    pub is_open: bool,
+    /// Writes what was counted, in Prometheus' text format.
+    pub render: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl std::fmt::Debug for MetricsPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricsPage")
+            .field("is_open", &self.is_open)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What every handler shares.
 #[derive(Debug)]
 pub struct Shared {
@@ -30,6 +46,8 @@ pub struct Shared {
     pub worker: Worker,
     /// Ends streams of events when the server stops.
     pub stop: CancellationToken,
+    /// What `GET /metrics` shows; nothing where nobody counts.
+    pub metrics: Option<MetricsPage>,
     keys: Cache<String, Option<Arc<ApiKey>>>,
     projects: Cache<ProjectId, Arc<Project>>,
 }
@@ -50,9 +68,18 @@ impl AppState {
             gateway,
             worker,
             stop,
+            metrics: None,
             keys,
             projects,
         }))
+    }
+
+    /// The same with metrics to show. Called before the state is shared.
+    pub fn with_metrics(mut self, page: MetricsPage) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.metrics = Some(page);
+        }
+        self
     }
 
     pub(crate) async fn find_key(&self, secret: &str) -> Result<Option<Arc<ApiKey>>, EngineError> {

@@ -1,13 +1,11 @@
 //! Wiring: configuration to a running engine.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use hone_domain::{Ids, ProjectId, SystemClock, SystemEntropy};
 use hone_engine::{Engine, EngineSettings, RecorderSettings};
 use hone_storage::Db;
 use hone_storage::artifacts::ArtifactStore;
-use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
@@ -47,21 +45,4 @@ impl App {
         self.engine.stop().await;
         self.engine.db.close().await;
     }
-}
-
-/// Sends log lines to standard error.
-pub(crate) fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log.level)
-        .map_err(|error| anyhow::anyhow!("log.level \"{}\" cannot be used: {error}", config.log.level))?;
-    let colours = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours);
-    if config.log.json {
-        builder.json().init();
-    } else {
-        builder.init();
-    }
-    Ok(())
 }

@@ -40,6 +40,9 @@ pub(crate) struct Config {
 
     #[config(nested)]
     pub log: Log,
+
+    #[config(nested)]
+    pub telemetry: Telemetry,
 }
 
 /// Passing requests on to models.
@@ -192,6 +195,19 @@ pub(crate) struct Log {
     /// One JSON object a line in place of text.
     #[config(env = "HONE_LOG_JSON", default = false)]
     pub json: bool,
+}
+
+/// Traces of requests, for those who collect them. Metrics are at `/metrics`.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Telemetry {
+    /// Where traces go by OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; nowhere by default.
+    #[config(env = "HONE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Headers of the exports, such as `{ authorization = "Bearer …" }`.
+    #[config(default = {})]
+    #[serde(skip_serializing)]
+    pub otlp_headers: BTreeMap<String, String>,
 }
 
 impl Config {

@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod output;
 mod server;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
-use hone_api::AppState;
+use hone_api::{AppState, MetricsPage};
 use hone_gateway::Gateway;
 use hone_jobs::{Scheduler, Worker};
 use hone_web::{Access, WebState};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::telemetry;
 
 /// How long requests and jobs may take to end.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -53,6 +54,7 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
     if with_worker {
         run_jobs(app, &worker, &stop, &tasks);
     }
+    let counted = telemetry::count()?;
     let access = if address.ip().is_loopback() {
         Access::Open(app.project)
     } else {
@@ -63,11 +65,11 @@ pub(crate) async fn start(app: &App, listener: TcpListener, with_worker: bool) -
         access,
     });
     let gateway = Gateway::start(engine.clone(), app.config.gateway.resolve()?)?;
-    let routes = pages.merge(hone_api::router(AppState::new(
-        gateway.clone(),
-        worker,
-        stop.clone(),
-    )));
+    let state = AppState::new(gateway.clone(), worker, stop.clone()).with_metrics(MetricsPage {
+        is_open: access != Access::Key,
+        render: Box::new(move || counted.render()),
+    });
+    let routes = pages.merge(hone_api::router(state));
     // Without TCP_NODELAY small answers wait for the client's delayed acknowledgement.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

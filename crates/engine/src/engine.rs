@@ -8,7 +8,7 @@ use hone_jobs::{Handler, Worker};
 use hone_learn::TrainError;
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
-use hone_storage::{Db, tasks};
+use hone_storage::{Db, jobs, tasks};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,6 +100,15 @@ impl Engine {
     /// The way into the database for interactions and feedback.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Sets the metrics that are measured when they are looked at: what waits to be written and to be done.
+    pub async fn measure(&self) -> Result<(), EngineError> {
+        metrics::gauge!("hone_recorder_queue_bytes").set(self.recorder.queued_bytes() as f64);
+        metrics::gauge!("hone_recorder_lag_seconds").set(self.recorder.lag().as_secs_f64());
+        let due = jobs::count_due(&mut self.db.read().await?, self.ids.now_us()).await?;
+        metrics::gauge!("hone_jobs_due").set(due as f64);
+        Ok(())
     }
 
     /// The handlers of every kind of job that the loop has.

@@ -42,6 +42,12 @@ impl Breaker {
         }
     }
 
+    /// Whether the provider is left alone now.
+    pub fn is_open(&self, now: Instant) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*state, State::Open { until } if now < until)
+    }
+
     /// The provider answered.
     pub fn succeeded(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();

@@ -7,7 +7,9 @@ use hone_domain::{GatewayPolicy, Ids};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
+use crate::TRACES;
 use crate::body::{FieldChange, Fields, quoted};
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, RefusalKind};
@@ -97,7 +99,9 @@ impl Call<'_> {
                 if !candidate.provider.breaker.lets_through(Instant::now()) {
                     break;
                 }
-                let setback = match self.attempt(candidate, &sent, deadline).await {
+                let span = tracing::info_span!(target: TRACES, "provider", otel.kind = "client", provider = candidate.provider.name, model = candidate.model, attempt);
+                let asking = self.attempt(candidate, &sent, deadline).instrument(span);
+                let setback = match asking.await {
                     Ok(reply) => {
                         candidate.provider.breaker.succeeded();
                         return Ok(Answered {

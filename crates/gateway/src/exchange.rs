@@ -45,6 +45,8 @@ pub(crate) struct Exchange {
     model_version: Option<Uuid>,
     /// Taken when it is recorded.
     record: Option<Box<NewInteraction>>,
+    /// Open until it is recorded.
+    span: tracing::Span,
     pub id: InteractionId,
 }
 
@@ -60,6 +62,7 @@ impl Exchange {
         started: Instant,
         context: RequestContext,
         question: String,
+        span: tracing::Span,
     ) -> Self {
         let id = context
             .interaction_id
@@ -90,6 +93,7 @@ impl Exchange {
             answered_by: None,
             model_version: None,
             record: Some(Box::new(record)),
+            span,
             id,
         }
     }
@@ -210,10 +214,36 @@ impl Exchange {
             cost_micro_usd.round() as i64,
         );
         self.count(&record, elapsed);
+        self.tell(&record);
         match self.content {
             RecordingContent::Nothing => None,
             RecordingContent::Metadata => Some(without_texts(record)),
             RecordingContent::Everything => Some(storable(record)),
+        }
+    }
+
+    /// Fills in and closes the span of the request.
+    fn tell(&mut self, record: &NewInteraction) {
+        let span = std::mem::replace(&mut self.span, tracing::Span::none());
+        if span.is_disabled() {
+            return;
+        }
+        if let Some(candidate) = &self.answered_by {
+            span.record("gen_ai.provider.name", candidate.provider.kind.as_str());
+            span.record("gen_ai.response.model", candidate.model.as_str());
+        }
+        if let Some(tokens) = record.tokens_input {
+            span.record("gen_ai.usage.input_tokens", tokens);
+        }
+        if let Some(tokens) = record.tokens_output {
+            span.record("gen_ai.usage.output_tokens", tokens);
+        }
+        if let Some(error) = &record.error {
+            span.record("error.type", error.as_str());
+            span.record("otel.status_code", "ERROR");
+        }
+        if self.is_recorded() {
+            span.record("hone.interaction_id", tracing::field::display(self.id));
         }
     }
 
@@ -297,7 +327,7 @@ fn without_texts(record: NewInteraction) -> NewInteraction {
 }
 
 /// The same with texts that can be stored: no NUL characters, not too long.
-fn storable(mut record: NewInteraction) -> NewInteraction {
+pub(crate) fn storable(mut record: NewInteraction) -> NewInteraction {
     fit(&mut record.input);
     if let Some(output) = &mut record.output {
         fit(output);

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hone_domain::{Limits, ProjectId, ProviderKind};
-use hone_engine::Engine;
+use hone_engine::{Engine, EngineError};
 use hone_storage::keys::ApiKey;
 use hone_storage::providers;
 use moka::sync::Cache;
 use reqwest::Client;
 use reqwest::redirect::Policy;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -169,6 +170,16 @@ impl Gateway {
     /// Forgets what is remembered of a project's provider after a change; other servers notice within seconds.
     pub fn forget_provider(&self, project: ProjectId, name: &str) {
         self.0.of_projects.invalidate(&(project, name.to_owned()));
+    }
+
+    /// Sets the metrics that are measured when they are looked at.
+    pub async fn measure(&self) -> Result<(), EngineError> {
+        for provider in self.providers() {
+            let is_open = provider.breaker.is_open(Instant::now());
+            metrics::gauge!("hone_gateway_provider_left_alone", "provider" => provider.name.clone())
+                .set(f64::from(u8::from(is_open)));
+        }
+        self.engine().measure().await
     }
 
     /// The loop.

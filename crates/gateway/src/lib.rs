@@ -24,7 +24,11 @@ mod route;
 mod secret;
 mod settings;
 mod stream;
+mod traces;
 mod transcript;
+
+/// Target of the spans that tell of requests, for those who collect traces.
+pub const TRACES: &str = "hone::traces";
 
 pub use endpoint::{Dialect, Endpoint};
 pub use gateway::{Gateway, GatewayCaller, GatewayError};
@@ -35,3 +39,4 @@ pub use refusal::{Refusal, RefusalKind};
 pub use secret::Secret;
 pub use settings::{GatewaySettings, ProviderSettings};
 pub use stream::ReplyBody;
+pub use traces::TraceEncoding;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hone_domain::ProviderKind;
+use hone_domain::{NewInteraction, ProviderKind};
 
 use crate::reply::Usage;
 
@@ -70,6 +70,19 @@ impl PriceTable {
                 + f64::from(written) * price.cache_write.unwrap_or(price.input)
                 + f64::from(output) * price.output,
         )
+    }
+
+    /// The cost in USD of a call that went another way, by its model as `provider/model`.
+    pub fn cost_usd_of(&self, record: &NewInteraction) -> Option<f64> {
+        let (provider, model) = record.model.as_deref()?.split_once('/')?;
+        let usage = Usage {
+            input: record.tokens_input,
+            output: record.tokens_output,
+            ..Usage::default()
+        };
+        let kind = provider.parse().unwrap_or(ProviderKind::OpenAi);
+        let micro_usd = self.cost_micro_usd(provider, kind, model, &usage)?;
+        Some(micro_usd / 1e6)
     }
 
     /// The price by the provider's name, then by its kind; Azure sells what is listed for OpenAI.

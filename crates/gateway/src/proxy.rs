@@ -9,7 +9,9 @@ use hone_storage::tasks::Task;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tokio::time::{Duration, Instant};
+use tracing::Instrument as _;
 
+use crate::TRACES;
 use crate::body::Fields;
 use crate::call::{Answered, Call, Reply, Unanswered};
 use crate::context::RequestContext;
@@ -113,6 +115,7 @@ impl Gateway {
             self.limits().admit(project, &owners, now_us).await?
         };
         let is_streamed = fields.get("stream") == Some("true");
+        let span = span_of(endpoint, &asked_model, &task, &context);
         let changes = context.changes.clone();
         let key = context.provider_key.clone();
         let question = question(endpoint, &fields);
@@ -126,6 +129,7 @@ impl Gateway {
             started,
             context,
             question,
+            span.clone(),
         );
         let call = Call {
             endpoint,
@@ -145,7 +149,7 @@ impl Gateway {
             started,
         };
         let asked_at = Instant::now();
-        let answered = call.answer(&self.engine().ids).await;
+        let answered = call.answer(&self.engine().ids).instrument(span).await;
         exchange.waited(asked_at.elapsed());
         match answered {
             Ok(answered) => {
@@ -266,7 +270,7 @@ impl Gateway {
     }
 
     /// A task for requests that name none, made with the first of them.
-    async fn default_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, Refusal> {
+    pub(crate) async fn default_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, Refusal> {
         match self.engine().get_task(project, name).await {
             Err(EngineError::NotFound { .. }) => {}
             found => return found.map_err(|error| unavailable(&error)),
@@ -320,6 +324,29 @@ impl Gateway {
         };
         policy.content_of(is_opted_out, draw)
     }
+}
+
+/// The span of a request, with the names of OpenTelemetry's GenAI conventions; what comes later is filled in when the
+/// request is recorded.
+fn span_of(endpoint: Endpoint, asked_model: &str, task: &Task, context: &RequestContext) -> tracing::Span {
+    use tracing::field::Empty;
+    tracing::info_span!(
+        target: TRACES,
+        "gateway",
+        otel.name = %format_args!("{} {asked_model}", endpoint.name()),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        gen_ai.operation.name = if endpoint == Endpoint::Embeddings { "embeddings" } else { "chat" },
+        gen_ai.request.model = asked_model,
+        gen_ai.conversation.id = context.conversation,
+        gen_ai.provider.name = Empty,
+        gen_ai.response.model = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+        error.r#type = Empty,
+        hone.task = task.name,
+        hone.interaction_id = Empty,
+    )
 }
 
 fn limited_owners(caller: &GatewayCaller, task: &Task) -> Vec<LimitedOwner> {

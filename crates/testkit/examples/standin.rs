@@ -5,5 +5,5 @@
 async fn main() {
     let standin = hone_testkit::StandIn::start().await;
     println!("{}/v1", standin.address);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

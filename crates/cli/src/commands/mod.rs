@@ -16,11 +16,12 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 
-use crate::app::{App, start_log};
+use crate::app::App;
 use crate::args::{Args, Command, ConfigCommand};
 use crate::config::Config;
 use crate::demo;
 use crate::output::Output;
+use crate::telemetry;
 
 /// Runs the command; gives the exit code.
 pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> {
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
     if !matches!(args.command, Command::Serve(_) | Command::Worker) && config.log.level == "info" {
         "error".clone_into(&mut config.log.level);
     }
-    start_log(&config)?;
+    let _traces = telemetry::start(&config)?;
     if matches!(args.command, Command::Doctor) {
         return doctor::run(config, output).await;
     }

@@ -16,11 +16,12 @@ use anyhow::Context as _;
 use hone_domain::{ScopeSet, TaskKind, TaskPolicy, TrainingPolicy};
 use tokio::net::TcpListener;
 
-use crate::app::{App, start_log};
+use crate::app::App;
 use crate::args::DemoArgs;
 use crate::config::Config;
 use crate::output::Output;
 use crate::server;
+use crate::telemetry;
 
 /// Asked once more at the end, for the reader to correct.
 const QUESTION: &str = "my parcel is late";
@@ -43,7 +44,7 @@ pub(crate) async fn run(
         format!("--data {data}")
     };
     "error".clone_into(&mut config.log.level);
-    start_log(&config)?;
+    let _traces = telemetry::start(&config)?;
     let app = App::open(config).await?;
     let listener = match TcpListener::bind(("127.0.0.1", args.port)).await {
         Ok(listener) => listener,

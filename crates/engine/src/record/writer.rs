@@ -9,6 +9,7 @@ use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::{Conn, Db, Inserted, StorageError, feedback, interactions};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -84,7 +85,11 @@ impl Writer {
             replies.push((request.records.len(), request.reply, request.room));
             records.extend(request.records);
         }
+        let (count, started) = (records.len() as u64, Instant::now());
         let written = self.write_records(records).await.map_err(Arc::new);
+        metrics::histogram!("hone_recorder_commit_seconds").record(started.elapsed().as_secs_f64());
+        let outcome = if written.is_ok() { "written" } else { "failed" };
+        metrics::counter!("hone_recorder_records_total", "outcome" => outcome).increment(count);
         if let Err(error) = &written {
             tracing::error!(%error, "a group of records was not written; its senders are told");
         }

@@ -1,0 +1,85 @@
+//! What the process says of itself: log lines on standard error, metrics for Prometheus, traces by OTLP.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::config::Config;
+
+/// Buckets of durations, in seconds: from a prediction in the process to a long answer of a provider.
+const SECONDS: [f64; 16] = [
+    0.000_1, 0.000_3, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
+];
+
+/// Sends traces until it is dropped; what waits is sent then.
+#[derive(Debug)]
+pub(crate) struct Traces(SdkTracerProvider);
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown() {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// Starts the log and, where an endpoint is set, traces.
+pub(crate) fn start(config: &Config) -> anyhow::Result<Option<Traces>> {
+    let level = &config.log.level;
+    // Spans of requests are for traces; in the log they would only be noise.
+    let filter = EnvFilter::try_new(format!("{level},{}=off", hone_gateway::TRACES))
+        .map_err(|error| anyhow::anyhow!("log.level \"{level}\" cannot be used: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let lines = if config.log.json {
+        lines.json().with_filter(filter).boxed()
+    } else {
+        lines.with_filter(filter).boxed()
+    };
+    let Some(endpoint) = &config.telemetry.otlp_endpoint else {
+        tracing_subscriber::registry().with(lines).init();
+        return Ok(None);
+    };
+    let provider = provider(endpoint, config).context("telemetry.otlp_endpoint")?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("hone"))
+        .with_location(false)
+        .with_threads(false)
+        .with_filter(Targets::new().with_target(hone_gateway::TRACES, tracing::Level::INFO));
+    tracing_subscriber::registry().with(lines).with(spans).init();
+    Ok(Some(Traces(provider)))
+}
+
+fn provider(endpoint: &str, config: &Config) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(endpoint)
+        .with_headers(config.telemetry.otlp_headers.clone().into_iter().collect())
+        .build()?;
+    let resource = Resource::builder()
+        .with_service_name("hone")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build())
+}
+
+/// Starts counting; the handle renders what was counted.
+pub(crate) fn count() -> anyhow::Result<PrometheusHandle> {
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
+    Ok(builder.install_recorder()?)
+}

@@ -1,0 +1,460 @@
+//! What a span says of a model call: by the current GenAI conventions, the older names, or OpenInference.
+
+use hone_domain::{
+    AnswerSource, FeedbackKind, FeedbackSource, Identity, InteractionId, InteractionStatus, JsonText,
+    NewFeedback, NewInteraction, ProjectId, derive_repeatable_id, format_rfc3339, require_name,
+};
+use serde_json::{Value, json};
+
+use super::attributes::Attributes;
+use super::message::{Event, Span, into_object};
+
+/// `gen_ai.operation.name` of spans that ask a model for text.
+const OPERATIONS: [&str; 3] = ["chat", "text_completion", "generate_content"];
+
+/// Where the conventions put the same thing, the current name first.
+const MODEL: [&str; 3] = ["gen_ai.response.model", "gen_ai.request.model", "llm.model_name"];
+const PROVIDER: [&str; 4] = [
+    "gen_ai.provider.name",
+    "gen_ai.system",
+    "llm.provider",
+    "llm.system",
+];
+const FIRST_TOKEN_S: [&str; 2] = [
+    "gen_ai.response.time_to_first_chunk",
+    "gen_ai.server.time_to_first_token",
+];
+const CONVERSATION: [&str; 3] = [
+    "gen_ai.conversation.id",
+    "session.id",
+    "traceloop.association.properties.session_id",
+];
+const PERSON: [&str; 4] = [
+    "user.id",
+    "enduser.id",
+    "llm.user",
+    "traceloop.association.properties.user_id",
+];
+const TOKENS_INPUT: [&str; 3] = [
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.prompt_tokens",
+    "llm.token_count.prompt",
+];
+const TOKENS_OUTPUT: [&str; 3] = [
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+];
+const COST_USD: [&str; 2] = ["llm.cost.total", "gen_ai.usage.cost"];
+
+/// A model call that a span tells of, with what was said of it.
+#[derive(Debug)]
+pub(crate) struct SeenCall {
+    pub id: InteractionId,
+    /// The task that the span names.
+    pub task: Option<String>,
+    pub record: NewInteraction,
+    pub feedback: Vec<NewFeedback>,
+}
+
+/// Reads a span; `None` when it is about something else than asking a model for text.
+pub(crate) fn read(project: ProjectId, span: Span, resource: &Attributes) -> Option<SeenCall> {
+    let attributes = Attributes(into_object(span.attributes));
+    if !is_model_call(&attributes) {
+        return None;
+    }
+    let events: Vec<(String, Attributes)> = span.events.into_iter().map(read_event).collect();
+    let key = format!("{}-{}", hex(&span.trace_id), hex(&span.id));
+    let id: InteractionId = derive_repeatable_id(project, "span", &key);
+    let asked = asked(&attributes, &events);
+    let answered = answered(&attributes, &events);
+    let has_failed = span.status.is_some_and(|status| status.code == 2);
+    let error = attributes
+        .text(&["error.type"])
+        .or(has_failed.then(|| "error".to_owned()));
+    let elapsed_ns = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
+    let first_token_s = attributes.number(&FIRST_TOKEN_S);
+    let named = |names: &[&str]| attributes.text(names).and_then(name);
+    let record = NewInteraction {
+        id: Some(id),
+        input: last_of_user(&asked).unwrap_or_default(),
+        output: answered.text,
+        reply: answered.document.as_ref().and_then(json_text),
+        request: request(&asked, &attributes).as_ref().and_then(json_text),
+        source: Some(AnswerSource::Model),
+        status: Some(if has_failed {
+            InteractionStatus::Error
+        } else {
+            InteractionStatus::Ok
+        }),
+        error: error.and_then(name),
+        model: model(&attributes),
+        conversation: named(&CONVERSATION),
+        subject: named(&PERSON).map(|user_id| Identity {
+            user_id,
+            ip_address: None,
+            user_agent: None,
+        }),
+        tags: tags(&attributes),
+        action_type: named(&["hone.action_type"]),
+        target_tool: named(&["hone.target_tool"]),
+        language: named(&["hone.language"]),
+        tokens_input: attributes.count(&TOKENS_INPUT),
+        tokens_output: attributes.count(&TOKENS_OUTPUT),
+        cost_usd: attributes
+            .number(&COST_USD)
+            .filter(|usd| (0.0..=1e6).contains(usd)),
+        latency_ms: (span.end_time_unix_nano > 0).then_some(elapsed_ns as f64 / 1e6),
+        first_token_ms: first_token_s.map(|seconds| seconds * 1e3).filter(|ms| *ms >= 0.0),
+        occurred_at: (span.start_time_unix_nano > 0)
+            .then(|| format_rfc3339((span.start_time_unix_nano / 1_000) as i64)),
+        ..NewInteraction::default()
+    };
+    let task = named(&["hone.task"]).or_else(|| resource.text(&["hone.task"]).and_then(name));
+    let feedback = feedback(project, &key, id, &attributes, &events);
+    Some(SeenCall {
+        id,
+        task,
+        record,
+        feedback,
+    })
+}
+
+/// The model as `provider/model`.
+fn model(attributes: &Attributes) -> Option<String> {
+    let model = attributes.text(&MODEL)?;
+    name(match attributes.text(&PROVIDER) {
+        Some(provider) => format!("{}/{model}", provider.to_lowercase()),
+        None => model,
+    })
+}
+
+fn read_event(event: Event) -> (String, Attributes) {
+    (event.name, Attributes(into_object(event.attributes)))
+}
+
+fn is_model_call(attributes: &Attributes) -> bool {
+    if let Some(kind) = attributes.text(&["openinference.span.kind"]) {
+        return kind == "LLM";
+    }
+    match attributes.text(&["gen_ai.operation.name"]) {
+        Some(operation) => OPERATIONS.contains(&operation.as_str()),
+        // Before operations had names.
+        None => {
+            attributes
+                .get(&["gen_ai.system", "gen_ai.provider.name"])
+                .is_some()
+                && attributes
+                    .get(&["gen_ai.request.model", "gen_ai.response.model"])
+                    .is_some()
+        }
+    }
+}
+
+/// A message of either side as JSON, in the shape of OpenAI's.
+type Message = Value;
+
+/// The messages that were sent, wherever the conventions of the span put them.
+fn asked(attributes: &Attributes, events: &[(String, Attributes)]) -> Vec<Message> {
+    let mut messages = Vec::new();
+    if let Some(instructions) = attributes.document(&["gen_ai.system_instructions"]) {
+        messages.push(json!({ "role": "system", "content": parts_text(&instructions) }));
+    }
+    if let Some(current) = attributes.document(&["gen_ai.input.messages"]) {
+        messages.extend(current.as_array().into_iter().flatten().map(message_of));
+        return messages;
+    }
+    if let Some((_, details)) = event(events, "gen_ai.client.inference.operation.details")
+        && let Some(current) = details.document(&["gen_ai.input.messages"])
+    {
+        messages.extend(current.as_array().into_iter().flatten().map(message_of));
+        return messages;
+    }
+    let flattened = attributes.flattened("gen_ai.prompt");
+    if !flattened.is_empty() {
+        return flattened.iter().map(|item| flat_message(item, "")).collect();
+    }
+    let open_inference = attributes.flattened("llm.input_messages");
+    if !open_inference.is_empty() {
+        return open_inference
+            .iter()
+            .map(|item| flat_message(item, "message."))
+            .collect();
+    }
+    let of_events: Vec<Message> = events
+        .iter()
+        .filter_map(|(kind, fields)| {
+            let role = kind.strip_prefix("gen_ai.")?.strip_suffix(".message")?;
+            let content = fields.text(&["content", "gen_ai.event.content", "body"])?;
+            Some(json!({ "role": role, "content": content }))
+        })
+        .collect();
+    if !of_events.is_empty() {
+        return of_events;
+    }
+    let prompt = attributes.get(&["gen_ai.prompt"]).cloned();
+    let prompt = prompt.or_else(|| {
+        event(events, "gen_ai.content.prompt")?
+            .1
+            .get(&["gen_ai.prompt"])
+            .cloned()
+    });
+    let prompt = prompt.or_else(|| attributes.get(&["input.value"]).cloned());
+    prompt.map_or_else(Vec::new, |prompt| prompt_messages(&prompt))
+}
+
+/// Messages in a prompt that may be plain text, a JSON list of messages, or an object that holds one.
+fn prompt_messages(prompt: &Value) -> Vec<Message> {
+    let parsed = match prompt {
+        Value::String(text) => serde_json::from_str::<Value>(text).unwrap_or_else(|_| prompt.clone()),
+        other => other.clone(),
+    };
+    let list = parsed.get("messages").unwrap_or(&parsed);
+    match list {
+        Value::Array(items) if items.iter().all(Value::is_object) => items.iter().map(message_of).collect(),
+        _ => {
+            let text = prompt.as_str().map_or_else(|| prompt.to_string(), str::to_owned);
+            vec![json!({ "role": "user", "content": text })]
+        }
+    }
+}
+
+/// What was answered.
+#[derive(Default)]
+struct Answered {
+    text: Option<String>,
+    /// Where the answer is more than text.
+    document: Option<Value>,
+}
+
+fn answered(attributes: &Attributes, events: &[(String, Attributes)]) -> Answered {
+    let details = event(events, "gen_ai.client.inference.operation.details");
+    let current = attributes
+        .document(&["gen_ai.output.messages"])
+        .or_else(|| details?.1.document(&["gen_ai.output.messages"]));
+    if let Some(current) = current {
+        let first = current.as_array().and_then(|messages| messages.first());
+        return first.map_or_else(Answered::default, |first| {
+            let parts = first
+                .get("parts")
+                .or_else(|| first.get("content"))
+                .unwrap_or(&Value::Null);
+            let is_text_only = parts
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|part| part["type"] == "text");
+            Answered {
+                text: Some(parts_text(parts)).filter(|text| !text.is_empty()),
+                document: (!is_text_only).then(|| first.clone()),
+            }
+        });
+    }
+    for (prefix, field) in [("gen_ai.completion", ""), ("llm.output_messages", "message.")] {
+        if let Some(first) = attributes.flattened(prefix).first() {
+            let calls = first.0.keys().any(|key| key.contains("tool_calls"));
+            let message = flat_message(first, field);
+            let text = message["content"].as_str().map(str::to_owned);
+            return Answered {
+                text: text.filter(|text| !text.is_empty()),
+                document: calls.then(|| Value::Object(first.0.clone())),
+            };
+        }
+    }
+    let text = attributes
+        .text(&["gen_ai.completion"])
+        .or_else(|| {
+            event(events, "gen_ai.content.completion")?
+                .1
+                .text(&["gen_ai.completion"])
+        })
+        .or_else(|| {
+            event(events, "gen_ai.choice")?
+                .1
+                .text(&["content", "message", "gen_ai.event.content"])
+        })
+        .or_else(|| attributes.text(&["output.value"]));
+    Answered {
+        text: text.map(unwrapped),
+        document: None,
+    }
+}
+
+/// The text of a completion that is itself a JSON list of messages.
+fn unwrapped(text: String) -> String {
+    let messages: Option<Vec<Value>> = serde_json::from_str(&text).ok();
+    let first = messages.as_ref().and_then(|messages| messages.first());
+    match first.filter(|first| first.is_object()) {
+        Some(first) => message_of(first)["content"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        None => text,
+    }
+}
+
+fn event<'a>(events: &'a [(String, Attributes)], wanted: &str) -> Option<&'a (String, Attributes)> {
+    events.iter().find(|(kind, _)| kind == wanted)
+}
+
+/// A message with `parts` (current conventions) or `content` (OpenAI's) with its content as text.
+fn message_of(message: &Value) -> Message {
+    let content = message
+        .get("parts")
+        .or_else(|| message.get("content"))
+        .unwrap_or(&Value::Null);
+    let role = message["role"].as_str().unwrap_or("user");
+    json!({ "role": role, "content": parts_text(content) })
+}
+
+/// A message whose fields were flattened.
+fn flat_message(item: &Attributes, prefix: &str) -> Message {
+    let field = |field: &str| item.text(&[&format!("{prefix}{field}")]);
+    let content = field("content").unwrap_or_else(|| {
+        let parts = item.flattened(&format!("{prefix}contents"));
+        let texts: Vec<String> = parts
+            .iter()
+            .filter_map(|part| part.text(&["message_content.text"]))
+            .collect();
+        texts.join("\n")
+    });
+    let content = serde_json::from_str::<Vec<Value>>(&content)
+        .map_or(content, |parts| parts_text(&Value::Array(parts)));
+    json!({ "role": field("role").unwrap_or_else(|| "user".to_owned()), "content": content })
+}
+
+/// The text of a content: a text, or parts of which those with text are joined.
+fn parts_text(parts: &Value) -> String {
+    match parts {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let text_of = |part: &Value| {
+                let text = part
+                    .get("content")
+                    .or_else(|| part.get("text"))
+                    .or_else(|| part.get("response"));
+                text.and_then(Value::as_str).map(str::to_owned)
+            };
+            let texts: Vec<String> = parts.iter().filter_map(text_of).collect();
+            texts.join("\n")
+        }
+        _ => String::new(),
+    }
+}
+
+fn last_of_user(messages: &[Message]) -> Option<String> {
+    let last = messages.iter().rev().find(|message| message["role"] == "user")?;
+    last["content"].as_str().map(str::to_owned)
+}
+
+/// The call as a document: messages, and what the span says of its parameters; nothing without messages.
+fn request(messages: &[Message], attributes: &Attributes) -> Option<Value> {
+    if messages.is_empty() {
+        return None;
+    }
+    let mut request = json!({ "messages": messages });
+    for (name, value) in &attributes.0 {
+        if let Some(parameter) = name.strip_prefix("gen_ai.request.") {
+            request[parameter] = value.clone();
+        }
+    }
+    if let Some(parameters) = attributes.document(&["llm.invocation_parameters"])
+        && let (Some(request), Value::Object(parameters)) = (request.as_object_mut(), parameters)
+    {
+        request.extend(parameters);
+    }
+    Some(request)
+}
+
+fn tags(attributes: &Attributes) -> Vec<String> {
+    let list = attributes
+        .document(&["tag.tags", "hone.tags"])
+        .unwrap_or_default();
+    let tags = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    tags.map(str::to_owned).filter_map(name).take(20).collect()
+}
+
+/// Evaluations in events (current conventions) and annotations (OpenInference).
+fn feedback(
+    project: ProjectId,
+    key: &str,
+    interaction: InteractionId,
+    attributes: &Attributes,
+    events: &[(String, Attributes)],
+) -> Vec<NewFeedback> {
+    let mut found = Vec::new();
+    let evaluations = events
+        .iter()
+        .filter(|(kind, _)| kind == "gen_ai.evaluation.result");
+    for (_, evaluation) in evaluations {
+        found.push((
+            evaluation.text(&["gen_ai.evaluation.name"]),
+            evaluation.number(&["gen_ai.evaluation.score.value"]),
+            evaluation.text(&["gen_ai.evaluation.score.label"]),
+            evaluation.text(&["gen_ai.evaluation.explanation"]),
+            FeedbackSource::Automated,
+        ));
+    }
+    for annotation in attributes.flattened("annotations") {
+        let is_by_person = annotation
+            .text(&["annotation.annotator_kind"])
+            .is_some_and(|kind| kind == "HUMAN");
+        found.push((
+            annotation.text(&["annotation.name"]),
+            annotation.number(&["annotation.score"]),
+            annotation.text(&["annotation.label"]),
+            annotation.text(&["annotation.explanation"]),
+            if is_by_person {
+                FeedbackSource::User
+            } else {
+                FeedbackSource::Automated
+            },
+        ));
+    }
+    let with_number = found.into_iter().enumerate();
+    with_number
+        .filter_map(|(number, (said_of, score, label, explanation, source))| {
+            let said_of = said_of.and_then(name).unwrap_or_else(|| "evaluation".to_owned());
+            let remark: Vec<String> = label.into_iter().chain(explanation).collect();
+            let mut remark = remark.join(": ");
+            let kind = match score {
+                Some(score) if score.is_finite() => FeedbackKind::Score,
+                _ if remark.is_empty() => return None,
+                _ => FeedbackKind::Comment,
+            };
+            if kind == FeedbackKind::Comment {
+                remark = format!("{said_of}: {remark}");
+            }
+            Some(NewFeedback {
+                id: Some(derive_repeatable_id(
+                    project,
+                    "span feedback",
+                    &format!("{key}-{number}"),
+                )),
+                interaction_id: Some(interaction),
+                name: (kind == FeedbackKind::Score).then_some(said_of),
+                score: score.filter(|_| kind == FeedbackKind::Score),
+                text: (!remark.is_empty()).then_some(remark),
+                source: Some(source),
+                ..NewFeedback::new(kind)
+            })
+        })
+        .collect()
+}
+
+fn json_text(value: &Value) -> Option<JsonText> {
+    JsonText::parse(value.to_string())
+}
+
+/// A text that can be a name; anything else is left out, as nobody waits for an answer about it.
+fn name(text: String) -> Option<String> {
+    require_name("", &text).is_ok().then_some(text)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .concat()
+}
