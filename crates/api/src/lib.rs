@@ -115,6 +115,8 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(classify::handle))
         .routes(routes!(tasks::create::handle, tasks::list::handle))
         .routes(routes!(tasks::show::handle, tasks::update::handle))
+        .routes(routes!(tasks::register::handle))
+        .routes(routes!(tasks::cascade::handle))
         .routes(routes!(tasks::curate::handle))
         .routes(routes!(tasks::train::handle))
         .routes(routes!(tasks::evaluate::handle))

@@ -2,12 +2,14 @@
 
 use std::any::Any;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hone_domain::{FieldError, InvalidInput};
 use hone_engine::EngineError;
+use hone_gateway::{Dialect, Refusal, RefusalKind, refuse};
 use hone_storage::StorageError;
 
 /// Said when the database is out of reach.
@@ -326,19 +328,31 @@ impl IntoResponse for Problem {
 }
 
 /// Answers a path that nothing serves.
-pub(crate) async fn unknown_path(uri: Uri) -> Problem {
-    Problem::new(
-        ProblemKind::NotFound,
-        format!("nothing is served at {}; see /docs", uri.path()),
-    )
+pub(crate) async fn unknown_path(uri: Uri) -> Response {
+    let detail = format!("nothing is served at {}", uri.path());
+    if let Some((dialect, base)) = dialect_of(uri.path()) {
+        let message = format!("{detail}; the SDK's base URL here is {base}, and /docs lists what is served");
+        return refuse(&Refusal::new(RefusalKind::NotFound, message), dialect).map(Body::new);
+    }
+    Problem::new(ProblemKind::NotFound, format!("{detail}; see /docs")).into_response()
+}
+
+/// The protocol that is spoken under a path, and the base URL that its SDKs are given.
+fn dialect_of(path: &str) -> Option<(Dialect, &'static str)> {
+    match path.split('/').nth(1) {
+        Some("openai") => Some((Dialect::OpenAi, "…/openai/v1")),
+        Some("anthropic") => Some((Dialect::Anthropic, "…/anthropic")),
+        _ => None,
+    }
 }
 
 /// Answers a method that a path does not take.
-pub(crate) async fn unknown_method(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        ProblemKind::MethodNotAllowed,
-        format!("{} does not take {method}; see /docs", uri.path()),
-    )
+pub(crate) async fn unknown_method(method: Method, uri: Uri) -> Response {
+    let detail = format!("{} does not take {method}; see /docs", uri.path());
+    if let Some((dialect, _)) = dialect_of(uri.path()) {
+        return refuse(&Refusal::new(RefusalKind::MethodNotAllowed, detail), dialect).map(Body::new);
+    }
+    Problem::new(ProblemKind::MethodNotAllowed, detail).into_response()
 }
 
 /// Answers for a handler that panicked; the cause is logged, not shown.

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     /// Make, list, show and configure tasks.
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Register a version of a generate task from a JSON file: model, prompt, parameters, examples.
+    Register(RegisterArgs),
     /// Bring examples in from JSONL or CSV.
     Import(ImportArgs),
     /// Write a task's frozen examples to JSONL or CSV.
@@ -259,6 +261,14 @@ pub(crate) struct PredictArgs {
     pub task: String,
     /// The text; each line of standard input when absent.
     pub text: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RegisterArgs {
+    /// Name of the task.
+    pub task: String,
+    /// JSON such as `{"model":"openai/gpt-4o-mini","messages":[{"role":"system","template":"…"}]}`; - is standard input.
+    pub file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod object;
 mod policy;
+mod prompt;
 mod provider;
 mod scope;
 mod version;
@@ -38,9 +39,11 @@ pub use lifecycle::{
 pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use object::{object, objects, optional_object};
 pub use policy::{
-    CurationPolicy, DeploymentPolicy, GatewayPolicy, ModelRoute, PredictionPolicy, RecordingContent,
-    RecordingMoment, RecordingPolicy, SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
+    CascadePolicy, CurationPolicy, DeploymentPolicy, GatewayPolicy, LABEL_PLACE, ModelRoute,
+    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SplitShares, TaskKind, TaskPolicy,
+    TrainingPolicy, TrainingTrigger,
 };
+pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};
 pub use provider::ProviderKind;
 pub use scope::{Scope, ScopeSet};
 pub use version::{ParseVersionError, Version};

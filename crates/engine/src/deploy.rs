@@ -44,7 +44,7 @@ impl Engine {
         })?;
         let version = wanted_version(&mut conn, &task, request).await?;
         drop(conn);
-        self.load_classifier(&version.artifact_hash).await?;
+        self.load_model(&version).await?;
         let kind = match request {
             DeployRequest::Version(_) => DeploymentKind::Manual,
             DeployRequest::Rollback(_) => DeploymentKind::Rollback,

@@ -40,12 +40,13 @@ struct Turns {
 }
 
 impl Effects {
-    /// Notes what a new interaction moves.
+    /// Notes what a new interaction moves; one that `teaches` is curated without feedback.
     pub(crate) fn of_interaction(
         &mut self,
         row: &Interaction,
         conversation: Option<&str>,
         identity: Option<&Identity>,
+        teaches: bool,
     ) {
         self.rollup(row.project_id, row.task_id, row.created_at_us)
             .interactions += 1;
@@ -63,7 +64,7 @@ impl Effects {
             self.subjects
                 .insert(subject, (row.project_id, identity.clone(), row.created_at_us));
         }
-        if row.is_reference {
+        if teaches {
             self.inbox.insert((row.project_id, row.task_id, row.id));
         }
     }

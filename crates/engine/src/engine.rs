@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::predict::Router;
+use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
 use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, MeasureVersion, TrainModel};
 
@@ -41,6 +42,7 @@ pub struct Engine {
     /// What serves each task.
     pub(crate) router: Arc<Router>,
     recorder: Recorder,
+    example_indexes: ExampleIndexes,
     tasks: Cache<(ProjectId, String), Arc<Task>>,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -68,6 +70,7 @@ impl Engine {
             ids,
             router,
             recorder,
+            example_indexes: ExampleIndexes::default(),
             tasks,
             tracker,
             stop,
@@ -109,6 +112,10 @@ impl Engine {
         let due = jobs::count_due(&mut self.db.read().await?, self.ids.now_us()).await?;
         metrics::gauge!("hone_jobs_due").set(due as f64);
         Ok(())
+    }
+
+    pub(crate) fn example_indexes(&self) -> &ExampleIndexes {
+        &self.example_indexes
     }
 
     /// The handlers of every kind of job that the loop has.

@@ -200,10 +200,13 @@ impl Engine {
             candidate: evaluate_rows(&candidate, &held_out),
             labels: candidate.labels,
             serving,
-            baseline: baseline.map(|(version, classifier)| Baseline {
-                version: version.id,
-                evaluation: evaluate_rows(&classifier, &held_out),
-                labels: classifier.labels,
+            baseline: baseline.and_then(|(version, model)| {
+                let classifier = model.into_classifier()?;
+                Some(Baseline {
+                    version: version.id,
+                    evaluation: evaluate_rows(&classifier, &held_out),
+                    labels: classifier.labels,
+                })
             }),
         })
         .await

@@ -1,6 +1,8 @@
 //! Loading registered models. What is damaged is refused by its hash; then the newest earlier version that is whole counts
 //! as the one that serves. Called by the router and by evaluation, so that both mean the same version.
 
+use std::sync::Arc;
+
 use hone_domain::{ModelVersionId, ProjectId, TaskId};
 use hone_learn::{TextClassifier, artifact};
 use hone_storage::deployments::{self, Serving};
@@ -9,13 +11,25 @@ use hone_storage::{Conn, StorageError};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
+use crate::predict::ServedModel;
+use crate::prompt::PROMPT_TRAINER;
 use crate::{Engine, EngineError};
 
 /// Earlier deployments tried when the newest model is damaged.
 const MAX_FALLBACKS: i64 = 20;
 
 impl Engine {
-    /// Loads and checks a stored model.
+    /// Loads and checks the model of a version.
+    pub(crate) async fn load_model(&self, version: &ModelVersion) -> Result<ServedModel, EngineError> {
+        if version.trainer == PROMPT_TRAINER {
+            let prompt = self.load_prompt(&version.artifact_hash).await?;
+            return Ok(ServedModel::Prompt(Arc::new(prompt)));
+        }
+        let classifier = self.load_classifier(&version.artifact_hash).await?;
+        Ok(ServedModel::Classifier(classifier))
+    }
+
+    /// Loads and checks a stored classifier.
     pub(crate) async fn load_classifier(&self, hash: &str) -> Result<TextClassifier, EngineError> {
         let bytes = self.artifacts.get(hash).await?;
         Ok(run_blocking(move || artifact::decode(&bytes)).await??)
@@ -26,14 +40,14 @@ impl Engine {
     pub(crate) async fn load_serving(
         &self,
         serving: &Serving,
-        loaded: impl Fn(Uuid) -> Option<TextClassifier>,
-    ) -> Result<Option<(ModelVersion, TextClassifier)>, EngineError> {
+        loaded: impl Fn(Uuid) -> Option<ServedModel>,
+    ) -> Result<Option<(ModelVersion, ServedModel)>, EngineError> {
         for version in self.candidates(serving).await? {
-            if let Some(classifier) = loaded(version.id) {
-                return Ok(Some((version, classifier)));
+            if let Some(model) = loaded(version.id) {
+                return Ok(Some((version, model)));
             }
-            match self.load_classifier(&version.artifact_hash).await {
-                Ok(classifier) => return Ok(Some((version, classifier))),
+            match self.load_model(&version).await {
+                Ok(model) => return Ok(Some((version, model))),
                 Err(error) if is_lost_for_good(&error) => {
                     tracing::error!(version = version.version, %error, "model refused; an earlier version is tried");
                 }

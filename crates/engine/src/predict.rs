@@ -14,6 +14,7 @@ use hone_storage::tasks::Task;
 use hone_storage::versions::ModelVersion;
 
 use crate::engine::run_blocking;
+use crate::prompt::Prompt;
 use crate::{Engine, EngineError};
 
 /// Bytes of text that are predicted without leaving the async thread: well under a millisecond.
@@ -27,8 +28,42 @@ pub struct Served {
     /// Its registration.
     pub version: ModelVersion,
     /// The model itself.
-    pub classifier: TextClassifier,
+    pub model: ServedModel,
     epoch: i64,
+}
+
+/// What answers for a task.
+#[derive(Debug, Clone)]
+pub enum ServedModel {
+    /// A local classifier.
+    Classifier(TextClassifier),
+    /// A provider's model with its prompt.
+    Prompt(Arc<Prompt>),
+}
+
+impl ServedModel {
+    /// The classifier, where it is one.
+    pub fn classifier(&self) -> Option<&TextClassifier> {
+        match self {
+            Self::Classifier(classifier) => Some(classifier),
+            Self::Prompt(_) => None,
+        }
+    }
+
+    /// The prompt, where it is one.
+    pub fn prompt(&self) -> Option<&Arc<Prompt>> {
+        match self {
+            Self::Classifier(_) => None,
+            Self::Prompt(prompt) => Some(prompt),
+        }
+    }
+
+    pub(crate) fn into_classifier(self) -> Option<TextClassifier> {
+        match self {
+            Self::Classifier(classifier) => Some(classifier),
+            Self::Prompt(_) => None,
+        }
+    }
 }
 
 type ServedByTask = HashMap<TaskId, Arc<Served>>;
@@ -75,13 +110,20 @@ impl Engine {
     }
 
     /// Predicts one text; abstains below the task's threshold.
-    pub fn predict(&self, task: &Task, served: &Served, text: &str) -> Answer {
+    pub fn predict(&self, task: &Task, served: &Served, text: &str) -> Result<Answer, EngineError> {
         let policy = &task.policy.prediction;
-        let name = |number: usize| served.classifier.labels[number].clone();
+        let Some(classifier) = served.model.classifier() else {
+            let detail = format!(
+                "\"{}\" is a generate task; ask for model task:{} at /openai/v1",
+                task.name, task.name
+            );
+            return Err(EngineError::field("/task", detail));
+        };
+        let name = |number: usize| classifier.labels[number].clone();
         SCRATCH.with_borrow_mut(|scratch| {
-            let prediction = served.classifier.predict(text, policy.alternatives, scratch);
+            let prediction = classifier.predict(text, policy.alternatives, scratch);
             let probability = f64::from(prediction.probability);
-            Answer {
+            Ok(Answer {
                 label: (probability >= policy.abstain_below).then(|| name(prediction.label)),
                 probability,
                 alternatives: prediction
@@ -89,7 +131,7 @@ impl Engine {
                     .iter()
                     .map(|&(number, p)| (name(number), f64::from(p)))
                     .collect(),
-            }
+            })
         })
     }
 
@@ -102,10 +144,10 @@ impl Engine {
     ) -> Result<Vec<Answer>, EngineError> {
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
         if bytes <= INLINE_BYTES {
-            return Ok(texts
+            return texts
                 .iter()
                 .map(|text| self.predict(task, served, text))
-                .collect());
+                .collect();
         }
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
         let (engine, task, served) = (self.clone(), task.clone(), served.clone());
@@ -113,7 +155,7 @@ impl Engine {
             let answers = texts.iter().map(|text| engine.predict(&task, &served, text));
             answers.collect()
         })
-        .await
+        .await?
     }
 
     /// Loads what the database says serves and is not loaded yet.
@@ -140,19 +182,19 @@ impl Engine {
             }
             let loaded = |version| {
                 let served = current.get(&task).filter(|served| served.version.id == version);
-                served.map(|served| served.classifier.clone())
+                served.map(|served| served.model.clone())
             };
             let found = self.load_serving(serving, loaded).await.unwrap_or_else(|error| {
                 tracing::error!(task = %task, %error, "no model can be loaded; what serves goes on serving");
                 None
             });
-            if let Some((version, classifier)) = found {
+            if let Some((version, model)) = found {
                 let epoch = serving.epoch;
                 next.insert(
                     task,
                     Arc::new(Served {
                         version,
-                        classifier,
+                        model,
                         epoch,
                     }),
                 );

@@ -1,7 +1,7 @@
 //! The rule by which feedback makes an example: the latest correction, then a gold standard, then what was said of the
 //! answer as it was. Pure; `curate` calls it and stores what it says.
 
-use hone_domain::{FeedbackKind, FeedbackSource, TaskKind};
+use hone_domain::{FeedbackKind, FeedbackSource, InteractionStatus, TaskKind};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::tasks::Task;
@@ -81,6 +81,10 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
         (thumb.filter(|_| policy.take_thumbs_up), "thumb up")
     };
     let Some(liked) = liked else {
+        if is_taught(task, interaction) {
+            let model = interaction.model.as_deref().unwrap_or("another model");
+            return as_it_was(false, interaction.created_at_us, &format!("answered by {model}"));
+        }
         return Verdict::Undecided;
     };
     if interaction
@@ -95,6 +99,15 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
     as_it_was(is_by_person(liked), liked.created_at_us, reason)
 }
 
+/// Whether the answer of the model behind a cascade is learned from though nobody has said anything of it.
+fn is_taught(task: &Task, interaction: &Interaction) -> bool {
+    task.kind == TaskKind::Classify
+        && task.policy.cascade.enabled
+        && interaction.model_version_id.is_none()
+        && interaction.label.is_some()
+        && interaction.status == InteractionStatus::Ok
+}
+
 fn is_by_person(row: &Feedback) -> bool {
     row.source != FeedbackSource::Automated
 }
@@ -102,7 +115,7 @@ fn is_by_person(row: &Feedback) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hone_domain::{AnswerSource, InteractionStatus, TaskPolicy};
+    use hone_domain::{AnswerSource, TaskPolicy};
     use hone_storage::{OptionalText, StoredText};
     use uuid::Uuid;
 

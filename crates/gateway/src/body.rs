@@ -1,6 +1,8 @@
 //! A request's JSON object, read without rebuilding it: values stay the bytes that the client sent, so that fields nobody
 //! here knows travel through untouched.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -11,7 +13,7 @@ use crate::refusal::{Refusal, RefusalKind};
 const MAX_FIELDS: usize = 256;
 
 /// A field of a body that is to be another than the client wrote, as JSON; left out where it is `None`.
-pub(crate) type FieldChange = (&'static str, Option<String>);
+pub(crate) type FieldChange = (Cow<'static, str>, Option<String>);
 
 /// The fields of an object with their values as written. A field that is given twice counts once, as its last value.
 #[derive(Debug)]
@@ -125,10 +127,16 @@ mod tests {
         );
         let fields = Fields::read(&body).unwrap();
         assert_eq!(fields.text("model").as_deref(), Some("b"), "the last one counts");
-        let written = fields.write(&[("model", Some(quoted("c"))), ("new", Some("1".into()))]);
+        let written = fields.write(&[
+            ("model".into(), Some(quoted("c"))),
+            ("new".into(), Some("1".into())),
+        ]);
         let expected = r#"{"model":"c","x":[1.0, 1e2,  "\u00e9"],"big":12345678901234567890123,"new":1}"#;
         assert_eq!(written, expected);
-        assert_eq!(fields.write(&[("x", None), ("big", None), ("model", None)]), "{}");
+        assert_eq!(
+            fields.write(&[("x".into(), None), ("big".into(), None), ("model".into(), None)]),
+            "{}"
+        );
     }
 
     #[test]

@@ -1,16 +1,47 @@
-//! Circuit breaker: a provider that keeps failing is left alone for a while, then tried with one request.
+//! Circuit breaker: a model that keeps failing is left alone for a while, then tried with one request. Each model of a
+//! provider has its own, so that one that does not work closes no other.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Failures in a row that open the circuit.
+/// Requests in a row whose failing, with all their repetitions, opens the circuit.
 const FAILURES: u32 = 5;
 /// How long an open circuit stays so, and how long a trial may take before another is made.
 const OPEN_FOR: Duration = Duration::from_secs(10);
 
-/// Whether a provider is asked.
+/// Models of one provider that are remembered; clients may name any.
+const MAX_MODELS: usize = 1_000;
+
+/// The breakers of a provider's models.
+#[derive(Debug, Default)]
+pub(crate) struct Breakers(Mutex<HashMap<String, Arc<Breaker>>>);
+
+impl Breakers {
+    /// The breaker of a model.
+    pub fn of(&self, model: &str) -> Arc<Breaker> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(breaker) = known.get(model) {
+            return breaker.clone();
+        }
+        if known.len() >= MAX_MODELS {
+            known.clear();
+        }
+        let breaker = Arc::new(Breaker::default());
+        known.insert(model.to_owned(), breaker.clone());
+        breaker
+    }
+
+    /// Models that are left alone now.
+    pub fn count_open(&self, now: Instant) -> usize {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().filter(|breaker| breaker.is_open(now)).count()
+    }
+}
+
+/// Whether a model is asked.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker(Mutex<State>);
 
@@ -42,18 +73,18 @@ impl Breaker {
         }
     }
 
-    /// Whether the provider is left alone now.
+    /// Whether the model is left alone now.
     pub fn is_open(&self, now: Instant) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(*state, State::Open { until } if now < until)
     }
 
-    /// The provider answered.
+    /// The model answered.
     pub fn succeeded(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
-    /// The provider failed; gives whether that opened the circuit.
+    /// The model failed; gives whether that opened the circuit.
     pub fn failed(&self, now: Instant) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let was_closed = match &mut *state {

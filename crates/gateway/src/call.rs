@@ -22,6 +22,9 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// With another model at hand nobody waits longer for this one.
 const MAX_WAIT_WITH_FALLBACK: Duration = Duration::from_secs(1);
 
+/// A shorter wait for the first token is the task's own impatience.
+const TELLING_TIMEOUT_MS: u64 = 5_000;
+
 /// A request on its way to a model.
 pub(crate) struct Call<'a> {
     pub endpoint: Endpoint,
@@ -70,6 +73,8 @@ pub(crate) struct Answered {
     /// The JSON that was sent.
     pub sent: Bytes,
     pub reply: Reply,
+    /// Whether it was asked again already, so that the client need not.
+    pub is_repeated: bool,
 }
 
 /// Nobody answered.
@@ -92,22 +97,24 @@ impl Call<'_> {
     pub async fn answer(&self, ids: &Ids) -> Result<Answered, Unanswered> {
         let deadline = self.started + Duration::from_millis(self.policy.total_timeout_ms);
         let mut last: Option<(Candidate, Bytes, Result<Reply, Refusal>)> = None;
+        let mut is_repeated = false;
         for (position, candidate) in self.candidates.iter().enumerate() {
             let sent = self.body_for(candidate);
             let has_fallback = position + 1 < self.candidates.len();
             for attempt in 0..=self.policy.retries {
-                if !candidate.provider.breaker.lets_through(Instant::now()) {
+                if attempt == 0 && !candidate.breaker.lets_through(Instant::now()) {
                     break;
                 }
                 let span = tracing::info_span!(target: TRACES, "provider", otel.kind = "client", provider = candidate.provider.name, model = candidate.model, attempt);
                 let asking = self.attempt(candidate, &sent, deadline).instrument(span);
                 let setback = match asking.await {
                     Ok(reply) => {
-                        candidate.provider.breaker.succeeded();
+                        candidate.breaker.succeeded();
                         return Ok(Answered {
                             candidate: candidate.clone(),
                             sent,
                             reply,
+                            is_repeated: attempt > 0,
                         });
                     }
                     Err(setback) => setback,
@@ -117,6 +124,7 @@ impl Call<'_> {
                     .retry_after
                     .unwrap_or_else(|| self.backoff(attempt, uniform(ids)));
                 last = Some((candidate.clone(), sent.clone(), *setback.outcome));
+                is_repeated |= attempt > 0;
                 let longest = if has_fallback {
                     MAX_WAIT_WITH_FALLBACK
                 } else {
@@ -124,6 +132,9 @@ impl Call<'_> {
                 };
                 let is_last_attempt = attempt == self.policy.retries;
                 if is_last_attempt || wait > longest || Instant::now() + wait >= deadline {
+                    if setback.is_failure {
+                        note_end(candidate);
+                    }
                     break;
                 }
                 metrics::counter!("hone_gateway_retries_total", "provider" => candidate.provider.name.clone())
@@ -139,15 +150,16 @@ impl Call<'_> {
                 candidate,
                 sent,
                 reply,
+                is_repeated,
             }),
             Some((candidate, sent, Err(refusal))) => Err(Unanswered {
-                refusal,
+                refusal: if is_repeated { refusal.not_to_be_repeated() } else { refusal },
                 asked: Some((candidate, sent)),
             }),
             None => Err(Unanswered {
                 refusal: Refusal::new(
                     RefusalKind::Unavailable,
-                    "every provider of this model has failed several times in a row; try again in some seconds",
+                    "every model that may answer has failed several times in a row; try again in some seconds",
                 )
                 .retry_after(10),
                 asked: None,
@@ -159,10 +171,13 @@ impl Call<'_> {
     fn body_for(&self, candidate: &Candidate) -> Bytes {
         let mut changes = self.changes.clone();
         if candidate.model != self.asked_model {
-            changes.push(("model", Some(quoted(&candidate.model))));
+            changes.push(("model".into(), Some(quoted(&candidate.model))));
         }
         if self.counts_tokens(candidate) {
-            changes.push(("stream_options", Some(r#"{"include_usage":true}"#.to_owned())));
+            changes.push((
+                "stream_options".into(),
+                Some(r#"{"include_usage":true}"#.to_owned()),
+            ));
         }
         if changes.is_empty() {
             return self.original.clone();
@@ -194,7 +209,7 @@ impl Call<'_> {
         let response = match timeout_at(first_byte_by, request.body(sent.clone()).send()).await {
             Ok(Ok(response)) => http::Response::<reqwest::Body>::from(response),
             Ok(Err(error)) => return Err(failure(unreachable(candidate, &error))),
-            Err(_) => return Err(failure(timed_out(candidate))),
+            Err(_) => return Err(self.timed_out(candidate)),
         };
         let (parts, mut body) = response.into_parts();
         let is_event_stream = parts
@@ -206,7 +221,7 @@ impl Call<'_> {
                 Ok(Ok(Some(first))) => first,
                 Ok(Ok(None)) => return Err(failure(broken_off(candidate, "before it began"))),
                 Ok(Err(error)) => return Err(failure(broken_off(candidate, &error.to_string()))),
-                Err(_) => return Err(failure(timed_out(candidate))),
+                Err(_) => return Err(self.timed_out(candidate)),
             };
             return Ok(Reply::Stream {
                 headers: parts.headers,
@@ -228,7 +243,7 @@ impl Call<'_> {
             Ok(Err(ReadProblem::Broken(error))) => {
                 return Err(failure(broken_off(candidate, &error.to_string())));
             }
-            Err(_) => return Err(failure(timed_out(candidate))),
+            Err(_) => return Err(self.timed_out(candidate)),
         };
         self.judge(candidate, parts, whole)
     }
@@ -275,6 +290,15 @@ impl Call<'_> {
         Ok(reply)
     }
 
+    /// A timeout so short says more of the task than of the model, which other tasks ask too.
+    fn timed_out(&self, candidate: &Candidate) -> Setback {
+        let message = format!("{} did not answer in time", candidate.shown());
+        Setback {
+            is_failure: self.policy.first_token_timeout_ms >= TELLING_TIMEOUT_MS,
+            ..failure(Refusal::new(RefusalKind::Timeout, message))
+        }
+    }
+
     /// Doubled each time, at most `MAX_WAIT`, with a jitter of half of it so that clients do not come back together.
     fn backoff(&self, attempt: u32, draw: f64) -> Duration {
         let doubled = self.policy.backoff_ms.saturating_mul(1 << attempt.min(16));
@@ -297,10 +321,15 @@ fn note_failure(candidate: &Candidate, setback: &Setback) {
         "a provider did not answer"
     );
     metrics::counter!("hone_gateway_errors_total", "provider" => provider, "kind" => kind).increment(1);
-    if setback.is_failure && candidate.provider.breaker.failed(Instant::now()) {
+}
+
+/// Notes that a request failed with all its repetitions.
+fn note_end(candidate: &Candidate) {
+    if candidate.breaker.failed(Instant::now()) {
         tracing::error!(
             provider = candidate.provider.name,
-            "a provider fails again and again; it is left alone for a while"
+            model = candidate.model,
+            "a model fails again and again; it is left alone for a while"
         );
     }
 }
@@ -367,11 +396,6 @@ fn failure(refusal: Refusal) -> Setback {
         retry_after: None,
         is_failure: true,
     }
-}
-
-fn timed_out(candidate: &Candidate) -> Refusal {
-    let message = format!("{} did not answer in time", candidate.shown());
-    Refusal::new(RefusalKind::Timeout, message)
 }
 
 fn broken_off(candidate: &Candidate, problem: &str) -> Refusal {

@@ -106,7 +106,7 @@ fn split_metadata(fields: &Fields<'_>) -> Result<SplitMetadata, Refusal> {
         };
     }
     let rest = (!rest.is_empty()).then(|| serde_json::Value::Object(rest).to_string());
-    Ok((ours, Some(("metadata", rest))))
+    Ok((ours, Some(("metadata".into(), rest))))
 }
 
 /// The person in the fields that the protocols have for it.
@@ -189,12 +189,12 @@ mod tests {
         assert_eq!(context.subject.unwrap().user_id, "u1");
         assert_eq!(
             context.changes,
-            [("metadata", Some(r#"{"mine":"1"}"#.to_owned()))]
+            [("metadata".into(), Some(r#"{"mine":"1"}"#.to_owned()))]
         );
         let context = read(&[], r#"{"metadata":{"hone_task":"a"}}"#).unwrap();
         assert_eq!(
             (context.task.as_deref(), context.changes),
-            (Some("a"), vec![("metadata", None)])
+            (Some("a"), vec![("metadata".into(), None)])
         );
         let untouched = read(&[], r#"{"metadata":{"user_id":"u2"}}"#).unwrap();
         assert_eq!(untouched.changes, []);

@@ -19,6 +19,14 @@ impl Dialect {
             Self::Anthropic => "anthropic",
         }
     }
+
+    /// The header that its SDKs show as the id of a request.
+    pub(crate) const fn request_id_header(self) -> &'static str {
+        match self {
+            Self::OpenAi => "x-request-id",
+            Self::Anthropic => "request-id",
+        }
+    }
 }
 
 /// An endpoint whose calls are passed on to a provider.

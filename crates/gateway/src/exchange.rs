@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use hone_domain::{
     AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, NewInteraction,
-    RecordingContent, RecordingMoment,
+    RecordingContent, RecordingMoment, TaskKind,
 };
-use hone_engine::{RecordBatch, RecordOutcome};
+use hone_engine::{Observed as ObservedRequest, RecordBatch, RecordOutcome};
+use hone_storage::cascades::CascadeCounts;
 use hone_storage::tasks::Task;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Gateway;
+use crate::cascade::{Verdict, label_in};
 use crate::context::RequestContext;
 use crate::endpoint::Endpoint;
 use crate::limits::Admission;
@@ -45,6 +47,8 @@ pub(crate) struct Exchange {
     model_version: Option<Uuid>,
     /// Taken when it is recorded.
     record: Option<Box<NewInteraction>>,
+    /// What the task's own classifier says, where it stands in front of a model.
+    verdict: Option<Verdict>,
     /// Open until it is recorded.
     span: tracing::Span,
     pub id: InteractionId,
@@ -93,6 +97,7 @@ impl Exchange {
             answered_by: None,
             model_version: None,
             record: Some(Box::new(record)),
+            verdict: None,
             span,
             id,
         }
@@ -112,6 +117,38 @@ impl Exchange {
             }
         }
         self.answered_by = Some(candidate.clone());
+    }
+
+    /// Notes who is being asked, in case the client does not wait for the answer.
+    pub fn asking(&mut self, candidate: &Candidate) {
+        if let Some(record) = &mut self.record {
+            record.model = Some(candidate.shown());
+        }
+    }
+
+    /// Notes the prompt that a version of the task made of the request.
+    pub fn prompted(&mut self, version: Uuid, prompt: String) {
+        self.model_version = Some(version);
+        if let Some(record) = &mut self.record {
+            record.structured_prompt = Some(prompt);
+        }
+    }
+
+    /// Notes what the task's own classifier says of the request.
+    pub fn judged(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+
+    /// Notes that the task's own classifier answered.
+    pub fn answered_locally(&mut self, verdict: &Verdict, content: &str) {
+        self.model_version = Some(verdict.served.version.id);
+        if let Some(record) = &mut self.record {
+            record.model = Some(verdict.model(&self.task));
+            record.output = Some(content.to_owned());
+            record.label = Some(verdict.label.clone());
+            record.confidence = Some(verdict.confidence);
+            record.cost_usd = Some(0.0);
+        }
     }
 
     /// Notes how long providers were waited for so far.
@@ -165,11 +202,14 @@ impl Exchange {
         let recorder = self.gateway.engine().recorder();
         recorder.add_observed(
             &mut batch,
-            self.id,
-            &self.task,
-            &self.pseudonym_key,
-            record,
-            self.model_version,
+            ObservedRequest {
+                id: self.id,
+                task: &self.task,
+                pseudonym_key: &self.pseudonym_key,
+                teaches: self.teaches(&record),
+                record,
+                model_version: self.model_version,
+            },
         );
         let is_before_reply = self.task.policy.recording.moment == RecordingMoment::BeforeReply;
         match recorder.submit(batch, is_before_reply) {
@@ -213,6 +253,8 @@ impl Exchange {
             i64::from(input) + i64::from(output),
             cost_micro_usd.round() as i64,
         );
+        self.learn_label(&mut record);
+        self.count_cascade(&record);
         self.count(&record, elapsed);
         self.tell(&record);
         match self.content {
@@ -220,6 +262,64 @@ impl Exchange {
             RecordingContent::Metadata => Some(without_texts(record)),
             RecordingContent::Everything => Some(storable(record)),
         }
+    }
+
+    /// Whether the answer of the model behind a cascade is to be learned from.
+    fn teaches(&self, record: &NewInteraction) -> bool {
+        self.task.kind == TaskKind::Classify
+            && self.task.policy.cascade.enabled
+            && self.content == RecordingContent::Everything
+            && self.model_version.is_none()
+            && record.label.is_some()
+            && record.status.is_none()
+    }
+
+    /// The label that the model behind a cascade gave.
+    fn learn_label(&self, record: &mut NewInteraction) {
+        let policy = &self.task.policy.cascade;
+        if self.task.kind != TaskKind::Classify
+            || !policy.enabled
+            || record.label.is_some()
+            || record.status.is_some()
+        {
+            return;
+        }
+        let known = self
+            .verdict
+            .as_ref()
+            .and_then(|verdict| verdict.served.model.classifier());
+        let known = known.map_or(&[][..], |classifier| &classifier.labels);
+        let content = record.output.as_deref().unwrap_or_default();
+        record.label = label_in(content, &policy.answer, known);
+    }
+
+    /// Counts what the task's cascade did with the request, and what it saved.
+    fn count_cascade(&self, record: &NewInteraction) {
+        let policy = &self.task.policy.cascade;
+        if self.task.kind != TaskKind::Classify || !policy.enabled || record.status.is_some() {
+            return;
+        }
+        let tokens =
+            i64::from(record.tokens_input.unwrap_or(0)) + i64::from(record.tokens_output.unwrap_or(0));
+        let micro_usd = record.cost_usd.map_or(0, |usd| (usd * 1e6).round() as i64);
+        let (tally, task) = (self.gateway.tally(), self.task.task_id());
+        let mut counts = CascadeCounts::default();
+        match &self.verdict {
+            Some(verdict) if verdict.answers() => {
+                counts.answered = 1;
+                (counts.saved_tokens, counts.saved_micro_usd) =
+                    tally.mean_of_passed(task).unwrap_or_default();
+            }
+            verdict => {
+                let shadowed = verdict.as_ref().filter(|verdict| verdict.is_shadowed);
+                counts.shadowed = i64::from(shadowed.is_some());
+                counts.passed_on = i64::from(shadowed.is_none());
+                let disagrees = |verdict: &Verdict| record.label.as_deref() != Some(verdict.label.as_str());
+                counts.disagreed = i64::from(shadowed.is_some_and(disagrees));
+                (counts.passed_tokens, counts.passed_micro_usd) = (tokens, micro_usd);
+            }
+        }
+        tally.add(self.task.project(), task, &counts);
     }
 
     /// Fills in and closes the span of the request.

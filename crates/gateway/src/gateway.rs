@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hone_domain::{Limits, ProjectId, ProviderKind};
 use hone_engine::{Engine, EngineError};
+use hone_learn::Certified;
 use hone_storage::keys::ApiKey;
 use hone_storage::providers;
 use moka::sync::Cache;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cascade::{CertificateKey, Tally};
 use crate::endpoint::Endpoint;
 use crate::guard;
 use crate::limits::{FLUSH, LimitKeeper, LimitedOwner};
@@ -55,6 +57,8 @@ struct Parts {
     models: Cache<(), Arc<Vec<ListedModel>>>,
     prices: PriceTable,
     limits: LimitKeeper,
+    tally: Tally,
+    certificates: Cache<CertificateKey, Option<Certified>>,
     guarded: Client,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -121,6 +125,8 @@ impl Gateway {
                 .time_to_live(PROVIDER_CACHE)
                 .build(),
             models: Cache::builder().time_to_live(MODELS_CACHE).build(),
+            tally: Tally::default(),
+            certificates: Cache::builder().max_capacity(10_000).build(),
             prices,
             guarded,
             settings,
@@ -146,6 +152,9 @@ impl Gateway {
                 let is_last = gateway.0.stop.is_cancelled();
                 if let Err(error) = gateway.limits().flush(gateway.engine().ids.now_us()).await {
                     tracing::warn!(%error, "usage cannot be added to the database yet");
+                }
+                if let Err(error) = gateway.tally().flush(&gateway.engine().db).await {
+                    tracing::warn!(%error, "counts of cascades cannot be added to the database yet");
                 }
                 if is_last {
                     return;
@@ -175,9 +184,9 @@ impl Gateway {
     /// Sets the metrics that are measured when they are looked at.
     pub async fn measure(&self) -> Result<(), EngineError> {
         for provider in self.providers() {
-            let is_open = provider.breaker.is_open(Instant::now());
-            metrics::gauge!("hone_gateway_provider_left_alone", "provider" => provider.name.clone())
-                .set(f64::from(u8::from(is_open)));
+            let left_alone = provider.breakers.count_open(Instant::now());
+            metrics::gauge!("hone_gateway_models_left_alone", "provider" => provider.name.clone())
+                .set(left_alone as f64);
         }
         self.engine().measure().await
     }
@@ -205,6 +214,14 @@ impl Gateway {
 
     pub(crate) fn limits(&self) -> &LimitKeeper {
         &self.0.limits
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    pub(crate) fn certificates(&self) -> &Cache<CertificateKey, Option<Certified>> {
+        &self.0.certificates
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {
@@ -252,9 +269,10 @@ impl Gateway {
                 provider.kind,
                 endpoint.path()
             );
-            return Err(Refusal::new(RefusalKind::Invalid, message));
+            return Err(Refusal::new(RefusalKind::NotSpoken, message));
         }
         Ok(Candidate {
+            breaker: provider.breakers.of(model),
             provider,
             model: model.to_owned(),
         })

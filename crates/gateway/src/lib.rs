@@ -6,6 +6,7 @@
 mod body;
 mod breaker;
 mod call;
+mod cascade;
 mod context;
 mod endpoint;
 mod events;
@@ -15,6 +16,7 @@ mod guard;
 mod limits;
 mod models;
 mod prices;
+mod prompting;
 mod provider;
 mod proxy;
 mod question;
@@ -30,6 +32,7 @@ mod transcript;
 /// Target of the spans that tell of requests, for those who collect traces.
 pub const TRACES: &str = "hone::traces";
 
+pub use cascade::CascadeStanding;
 pub use endpoint::{Dialect, Endpoint};
 pub use gateway::{Gateway, GatewayCaller, GatewayError};
 pub use models::ListedModel;

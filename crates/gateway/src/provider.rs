@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 
-use crate::breaker::Breaker;
+use crate::breaker::Breakers;
 use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::secret::Secret;
@@ -22,7 +22,7 @@ const DEFAULT_AZURE_VERSION: &str = "2024-10-21";
 pub(crate) struct Provider {
     pub name: String,
     pub kind: ProviderKind,
-    pub breaker: Breaker,
+    pub breakers: Breakers,
     pub counts_streamed_tokens: bool,
     /// Whether its key comes with each request, because a project brought it.
     pub is_of_project: bool,
@@ -69,7 +69,7 @@ impl Provider {
         Ok(Self {
             name: name.to_owned(),
             kind: settings.kind,
-            breaker: Breaker::default(),
+            breakers: Breakers::default(),
             counts_streamed_tokens: settings.counts_streamed_tokens,
             is_of_project,
             base_url,

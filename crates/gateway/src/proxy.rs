@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hone_domain::{ProjectId, RecordingContent, TaskKind, TaskPolicy};
+use hone_domain::{ProjectId, RecordingContent, SECOND_US, TaskKind, TaskPolicy};
 use hone_engine::EngineError;
 use hone_storage::tasks::Task;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tokio::time::{Duration, Instant};
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::TRACES;
-use crate::body::Fields;
+use crate::body::{FieldChange, Fields};
 use crate::call::{Answered, Call, Reply, Unanswered};
+use crate::cascade::{Verdict, local_reply};
 use crate::context::RequestContext;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::exchange::Exchange;
 use crate::gateway::{Gateway, GatewayCaller};
-use crate::limits::LimitedOwner;
+use crate::limits::{Admission, LimitedOwner};
+use crate::prompting::{OURS, Rendered, ours};
 use crate::question::question;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::route::{Candidate, in_order_of_asking, uniform};
@@ -62,6 +65,19 @@ const NOT_PASSED_BACK: [&str; 12] = [
     "upgrade",
 ];
 
+/// What a task makes of a request before anybody is asked.
+#[derive(Debug, Default)]
+struct Plan {
+    question: String,
+    changes: Vec<FieldChange>,
+    /// The model of the version that serves.
+    model: Option<String>,
+    /// That version, with the prompt it made.
+    prompted: Option<(Uuid, String)>,
+    /// What the task's own classifier says.
+    verdict: Option<Verdict>,
+}
+
 impl Gateway {
     /// Answers a request of this endpoint. Refusals come in the shape that the endpoint's SDKs understand.
     pub async fn proxy(
@@ -93,32 +109,21 @@ impl Gateway {
         })?;
         let project = caller.project();
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
-        let candidates = self.candidates(project, endpoint, &asked_model, &task).await?;
-        if candidates
-            .iter()
-            .any(|candidate| candidate.provider.is_of_project)
-            && context.provider_key.is_none()
-        {
-            let message = "this provider's key is not kept here; send it as x-hone-provider-key";
-            return Err(Refusal::new(RefusalKind::Unauthorized, message));
-        }
+        let plan = self.plan(&task, endpoint, &asked_model, &fields).await?;
+        let candidates = self
+            .candidates(project, endpoint, &asked_model, &task, &plan, &context)
+            .await?;
         let content = self.recording_content(&task, context.is_opted_out);
         if content != RecordingContent::Nothing && !self.engine().recorder().has_room() {
             let message = "the queue of records is full; try again in a second";
             return Err(Refusal::new(RefusalKind::QueueFull, message).retry_after(1));
         }
-        let owners = limited_owners(caller, &task);
-        let admission = if owners.is_empty() {
-            crate::limits::Admission::default()
-        } else {
-            let now_us = self.engine().ids.now_us();
-            self.limits().admit(project, &owners, now_us).await?
-        };
+        let admission = self.admit(caller, &task).await?;
         let is_streamed = fields.get("stream") == Some("true");
         let span = span_of(endpoint, &asked_model, &task, &context);
-        let changes = context.changes.clone();
+        let mut changes = context.changes.clone();
+        changes.extend(plan.changes);
         let key = context.provider_key.clone();
-        let question = question(endpoint, &fields);
         let mut exchange = Exchange::begin(
             self.clone(),
             endpoint,
@@ -128,9 +133,23 @@ impl Gateway {
             admission,
             started,
             context,
-            question,
+            plan.question,
             span.clone(),
         );
+        if let Some((version, prompt)) = plan.prompted {
+            exchange.prompted(version, prompt);
+        }
+        if let Some(verdict) = plan.verdict {
+            exchange.judged(verdict.clone());
+            if verdict.answers() {
+                return self
+                    .answer_locally(exchange, endpoint, is_streamed, &task, &verdict)
+                    .await;
+            }
+        }
+        if let Some(first) = candidates.first() {
+            exchange.asking(first);
+        }
         let call = Call {
             endpoint,
             fields: &fields,
@@ -156,24 +175,126 @@ impl Gateway {
                 self.reply(exchange, endpoint, answered, &task.policy, started)
                     .await
             }
-            Err(Unanswered { refusal, asked }) => {
-                if let Some((candidate, sent)) = asked {
-                    exchange.asked(&candidate, &sent);
-                }
-                exchange.failed(refusal.kind.code());
-                let id = exchange.is_recorded().then_some(exchange.id);
-                if let Some(wait) = exchange.record() {
-                    wait.await?;
-                }
-                let mut response = refuse(&refusal, endpoint.dialect());
-                if let Some(id) = id {
-                    response
-                        .headers_mut()
-                        .insert(INTERACTION_ID, header_of(&id.to_string()));
-                }
-                Ok(response)
-            }
+            Err(unanswered) => self.reply_unanswered(exchange, endpoint, unanswered).await,
         }
+    }
+
+    /// What the task makes of a request before anybody is asked: the prompt of its version, or the word of its classifier.
+    async fn plan(
+        &self,
+        task: &Task,
+        endpoint: Endpoint,
+        asked_model: &str,
+        fields: &Fields<'_>,
+    ) -> Result<Plan, Refusal> {
+        let ours = ours(fields)?;
+        let mut plan = Plan {
+            question: question(endpoint, fields),
+            ..Plan::default()
+        };
+        if fields.get(OURS).is_some() {
+            plan.changes.push((OURS.into(), None));
+        }
+        if !asked_model.starts_with("task:") || endpoint == Endpoint::Embeddings {
+            return Ok(plan);
+        }
+        let served = self.engine().served(task).ok();
+        let Some((served, prompt)) = served
+            .as_ref()
+            .and_then(|served| Some((served, served.model.prompt()?)))
+        else {
+            plan.verdict = self.cascade_verdict(task, &plan.question);
+            if self.tally().is_unknown(task.task_id()) && plan.verdict.is_some() {
+                let read = self.tally().total(&self.engine().db, task.task_id()).await;
+                read.map_err(|error| unavailable(&error.into()))?;
+            }
+            return Ok(plan);
+        };
+        let rendered = Rendered::new(prompt, ours.inputs)?;
+        if plan.question.is_empty() {
+            plan.question = rendered.question().unwrap_or_default().to_owned();
+        }
+        let wanted = &prompt.spec.examples;
+        let near = self
+            .engine()
+            .nearest_examples(task.task_id(), &plan.question, wanted.k, wanted.min_similarity)
+            .await
+            .map_err(|error| unavailable(&error))?;
+        plan.changes
+            .extend(rendered.changes(endpoint, fields, prompt, &near)?);
+        plan.model = Some(prompt.spec.model.clone());
+        plan.prompted = Some((served.version.id, rendered.as_text()));
+        Ok(plan)
+    }
+
+    /// Counts the request against budgets and rate limits, or refuses it.
+    async fn admit(&self, caller: &GatewayCaller, task: &Task) -> Result<Admission, Refusal> {
+        let owners = limited_owners(caller, task);
+        if owners.is_empty() {
+            return Ok(Admission::default());
+        }
+        let now_us = self.engine().ids.now_us();
+        self.limits().admit(caller.project(), &owners, now_us).await
+    }
+
+    /// Answers with the label of the task's own classifier.
+    async fn answer_locally(
+        &self,
+        mut exchange: Exchange,
+        endpoint: Endpoint,
+        is_streamed: bool,
+        task: &Task,
+        verdict: &Verdict,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let content = verdict.content(&task.policy.cascade.answer);
+        let (id, model) = (exchange.id, verdict.model(task));
+        let is_recorded = exchange.is_recorded();
+        exchange.answered_locally(verdict, &content);
+        if let Some(wait) = exchange.record() {
+            wait.await?;
+        }
+        let created_s = self.engine().ids.now_us() / SECOND_US;
+        let body = local_reply(endpoint, is_streamed, id, &model, &content, created_s);
+        let mut response = Response::new(ReplyBody::whole(body));
+        let content_type = if is_streamed {
+            "text/event-stream"
+        } else {
+            "application/json"
+        };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(ANSWERED_BY, header_of(&model));
+        if is_recorded {
+            headers.insert(INTERACTION_ID, header_of(&id.to_string()));
+        }
+        Ok(response)
+    }
+
+    /// Says that nobody answered, and records it.
+    async fn reply_unanswered(
+        &self,
+        mut exchange: Exchange,
+        endpoint: Endpoint,
+        unanswered: Unanswered,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let Unanswered { refusal, asked } = unanswered;
+        if let Some((candidate, sent)) = asked {
+            exchange.asked(&candidate, &sent);
+        }
+        exchange.failed(refusal.kind.code());
+        let id = exchange.is_recorded().then_some(exchange.id);
+        if let Some(wait) = exchange.record() {
+            wait.await?;
+        }
+        let mut response = refuse(&refusal, endpoint.dialect());
+        if let Some(id) = id {
+            let id = header_of(&id.to_string());
+            let headers = response.headers_mut();
+            // What the SDKs show as the id of a request that failed.
+            headers.insert(endpoint.dialect().request_id_header(), id.clone());
+            headers.insert(INTERACTION_ID, id);
+        }
+        Ok(response)
     }
 
     async fn reply(
@@ -188,6 +309,7 @@ impl Gateway {
             candidate,
             sent,
             reply,
+            is_repeated,
         } = answered;
         exchange.asked(&candidate, &sent);
         let id = exchange.is_recorded().then_some(exchange.id);
@@ -218,7 +340,7 @@ impl Gateway {
                 let stream = StreamedReply::new(
                     exchange,
                     endpoint,
-                    candidate.provider.clone(),
+                    candidate.clone(),
                     is_usage_ours,
                     first,
                     rest,
@@ -236,6 +358,9 @@ impl Gateway {
             headers.remove(name);
         }
         headers.insert(ANSWERED_BY, header_of(&candidate.shown()));
+        if is_repeated && !status.is_success() {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         if let Some(id) = id {
             headers.insert(INTERACTION_ID, header_of(&id.to_string()));
         }
@@ -290,29 +415,64 @@ impl Gateway {
         }
     }
 
+    /// Who may answer, in the order of asking: the model of the task's version, then the task's models. Models that do not
+    /// speak the endpoint's protocol are passed over while others do.
     async fn candidates(
         &self,
         project: ProjectId,
         endpoint: Endpoint,
         asked_model: &str,
         task: &Task,
+        plan: &Plan,
+        context: &RequestContext,
     ) -> Result<Vec<Candidate>, Refusal> {
-        if !asked_model.starts_with("task:") {
-            return Ok(vec![self.candidate(project, endpoint, asked_model).await?]);
+        let candidates = if asked_model.starts_with("task:") {
+            self.candidates_of_task(project, endpoint, task, plan.model.as_deref())
+                .await?
+        } else {
+            vec![self.candidate(project, endpoint, asked_model).await?]
+        };
+        let is_of_project = |candidate: &Candidate| candidate.provider.is_of_project;
+        if candidates.iter().any(is_of_project) && context.provider_key.is_none() {
+            let message = "this provider's key is not kept here; send it as x-hone-provider-key";
+            return Err(Refusal::new(RefusalKind::Unauthorized, message));
         }
-        let routes = &task.policy.gateway.models;
-        if routes.is_empty() {
+        Ok(candidates)
+    }
+
+    async fn candidates_of_task(
+        &self,
+        project: ProjectId,
+        endpoint: Endpoint,
+        task: &Task,
+        model_of_version: Option<&str>,
+    ) -> Result<Vec<Candidate>, Refusal> {
+        let routes = in_order_of_asking(&task.policy.gateway.models, &self.engine().ids);
+        let mut names: Vec<&str> = model_of_version.into_iter().collect();
+        for route in routes {
+            if !names.contains(&route.model.as_str()) {
+                names.push(&route.model);
+            }
+        }
+        if names.is_empty() {
             let message = format!(
                 "task \"{0}\" has no models; name some: hone task set {0} '{{\"gateway\":{{\"models\":[{{\"model\":\"openai/gpt-4o-mini\"}}]}}}}'",
                 task.name
             );
             return Err(Refusal::new(RefusalKind::Invalid, message));
         }
-        let mut candidates = Vec::with_capacity(routes.len());
-        for route in in_order_of_asking(routes, &self.engine().ids) {
-            candidates.push(self.candidate(project, endpoint, &route.model).await?);
+        let (mut candidates, mut not_spoken) = (Vec::with_capacity(names.len()), None);
+        for name in names {
+            match self.candidate(project, endpoint, name).await {
+                Ok(candidate) => candidates.push(candidate),
+                Err(refusal) if refusal.kind == RefusalKind::NotSpoken => not_spoken = Some(refusal),
+                Err(refusal) => return Err(refusal),
+            }
         }
-        Ok(candidates)
+        match not_spoken {
+            Some(refusal) if candidates.is_empty() => Err(refusal),
+            _ => Ok(candidates),
+        }
     }
 
     fn recording_content(&self, task: &Task, is_opted_out: bool) -> RecordingContent {
@@ -390,9 +550,9 @@ pub fn refuse(refusal: &Refusal, dialect: Dialect) -> Response<ReplyBody> {
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        if seconds > LONG_WAIT_S {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-        }
+    }
+    if refusal.is_final || refusal.retry_after_s.is_some_and(|seconds| seconds > LONG_WAIT_S) {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     response
 }

@@ -16,6 +16,10 @@ pub enum RefusalKind {
     Forbidden,
     /// The model, provider or task does not exist.
     NotFound,
+    /// The provider does not speak the protocol of the endpoint.
+    NotSpoken,
+    /// The path does not take the method.
+    MethodNotAllowed,
     /// The body is too large.
     TooLarge,
     /// A budget or rate limit is used up.
@@ -49,7 +53,7 @@ impl RefusalKind {
     /// Code, status, and the SDKs' word for the type of error.
     const fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::Invalid => (
+            Self::Invalid | Self::NotSpoken => (
                 "invalid_request",
                 StatusCode::BAD_REQUEST,
                 "invalid_request_error",
@@ -61,6 +65,11 @@ impl RefusalKind {
             ),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "permission_error"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "not_found_error"),
+            Self::MethodNotAllowed => (
+                "method_not_allowed",
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request_error",
+            ),
             Self::TooLarge => (
                 "request_too_large",
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -87,6 +96,8 @@ pub struct Refusal {
     pub message: String,
     /// When to try again.
     pub retry_after_s: Option<u64>,
+    /// Whether Hone has asked again already, so that the client's SDK need not.
+    pub is_final: bool,
 }
 
 impl Refusal {
@@ -96,11 +107,17 @@ impl Refusal {
             kind,
             message: message.into(),
             retry_after_s: None,
+            is_final: false,
         }
     }
 
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    pub(crate) fn not_to_be_repeated(mut self) -> Self {
+        self.is_final = true;
         self
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hone_domain::{Ids, ModelRoute};
 
+use crate::breaker::Breaker;
 use crate::provider::Provider;
 
 /// A model that may answer.
@@ -12,6 +13,7 @@ pub(crate) struct Candidate {
     pub provider: Arc<Provider>,
     /// The model as the provider names it.
     pub model: String,
+    pub breaker: Arc<Breaker>,
 }
 
 impl Candidate {

@@ -3,17 +3,20 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use crate::breaker::Breaker;
 use crate::endpoint::Endpoint;
 use crate::events::{EventBuffer, data_of, split, with_field};
 use crate::exchange::{Exchange, RecordingWait};
 use crate::provider::Provider;
 use crate::refusal::{Refusal, RefusalKind};
+use crate::route::Candidate;
 use crate::transcript::{EventRole, Transcript};
 
 /// The body of a gateway's reply.
@@ -75,7 +78,8 @@ impl Body for ReplyBody {
 pub(crate) struct StreamedReply {
     exchange: Exchange,
     endpoint: Endpoint,
-    provider: std::sync::Arc<Provider>,
+    provider: Arc<Provider>,
+    breaker: Arc<Breaker>,
     transcript: Transcript,
     buffer: EventBuffer,
     /// The first piece, which was waited for before the reply began.
@@ -100,7 +104,7 @@ impl StreamedReply {
     pub fn new(
         exchange: Exchange,
         endpoint: Endpoint,
-        provider: std::sync::Arc<Provider>,
+        candidate: Candidate,
         is_usage_ours: bool,
         first: Bytes,
         upstream: reqwest::Body,
@@ -110,7 +114,8 @@ impl StreamedReply {
         Self {
             exchange,
             endpoint,
-            provider,
+            provider: candidate.provider,
+            breaker: candidate.breaker,
             transcript: Transcript::new(endpoint, is_usage_ours),
             buffer: EventBuffer::default(),
             first: Some(first),
@@ -279,7 +284,7 @@ impl StreamedReply {
             self.end();
             return None;
         }
-        self.provider.breaker.failed(Instant::now());
+        self.breaker.failed(Instant::now());
         metrics::counter!("hone_gateway_errors_total", "provider" => self.provider.name.clone(), "kind" => refusal.kind.code())
             .increment(1);
         let observed = self.transcript.observed();

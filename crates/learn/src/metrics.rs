@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::selective::SelectiveCurve;
+
 /// Bins of the expected calibration error.
 const ECE_BINS: usize = 15;
 /// Misclassified rows kept in an evaluation, those the model was surest of first.
@@ -62,6 +64,9 @@ pub struct Evaluation {
     pub ece: f64,
     /// Mean negative log-probability of the true label.
     pub log_loss: f64,
+    /// How many answers are wrong above each threshold of confidence.
+    #[serde(default)]
+    pub selective: SelectiveCurve,
     /// Metrics by label.
     pub per_label: BTreeMap<String, LabelMetrics>,
     /// Rows by true label, then by predicted label.
@@ -75,6 +80,7 @@ impl Evaluation {
     pub fn new(labels: &[String], probabilities: &[f32], truth: &[&str]) -> Self {
         let mut confusion: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         let mut misclassified = Vec::new();
+        let mut confidences = Vec::with_capacity(truth.len());
         let mut bins = [(0.0f64, 0usize); ECE_BINS];
         let (mut correct, mut log_loss) = (0usize, 0.0f64);
         let numbers: BTreeMap<&str, usize> =
@@ -85,6 +91,7 @@ impl Evaluation {
             let probability = f64::from(probabilities[best]);
             let is_right = labels[best] == label;
             correct += usize::from(is_right);
+            confidences.push((probability, is_right));
             let of_truth = numbers
                 .get(label)
                 .map_or(0.0, |&number| f64::from(probabilities[number]));
@@ -129,6 +136,7 @@ impl Evaluation {
                 .sum::<f64>()
                 / count,
             log_loss: log_loss / count,
+            selective: SelectiveCurve::of(&confidences),
             per_label,
             confusion,
             misclassified,

@@ -21,6 +21,17 @@ impl SplitMix {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number from 0 to below 1.
+    #[cfg(test)]
+    pub(crate) fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// One or minus one.
+    pub(crate) fn sign(&mut self) -> f64 {
+        if self.next() >> 63 == 0 { 1.0 } else { -1.0 }
+    }
+
     /// Fisher-Yates; the bias of a 64-bit remainder is far below anything that matters here.
     pub(crate) fn shuffle(&mut self, items: &mut [u32]) {
         for last in (1..items.len()).rev() {

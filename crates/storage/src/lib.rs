@@ -11,6 +11,7 @@ mod error;
 #[macro_use]
 mod query;
 
+pub mod cascades;
 pub mod conversations;
 pub mod datasets;
 pub mod deployments;
@@ -45,6 +46,7 @@ pub fn bulk_insert(db: &Db) -> &'static str {
 /// Every statement with its name, in the text that both databases run; a test prepares each on both.
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
+        cascades::STATEMENTS,
         conversations::STATEMENTS,
         datasets::STATEMENTS,
         deployments::STATEMENTS,

@@ -1,10 +1,12 @@
 //! Tasks over HTTP, and the steps of the loop that are started by hand.
 
+pub(crate) mod cascade;
 pub(crate) mod create;
 pub(crate) mod curate;
 pub(crate) mod curve;
 pub(crate) mod evaluate;
 pub(crate) mod list;
+pub(crate) mod register;
 pub(crate) mod show;
 pub(crate) mod train;
 pub(crate) mod update;

@@ -76,6 +76,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Evaluate(args) => evaluate::run(app, &args, output).await,
         Command::Predict(args) => predict::run(app, &args, output).await,
         Command::Models(args) => models::list(app, &args.task, output).await,
+        Command::Register(args) => models::register(app, &args, output).await,
         Command::Deploy(args) => models::deploy(app, args, output).await,
         Command::Rollback(args) => models::rollback(app, args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,

@@ -1,14 +1,15 @@
-//! `hone models`, `hone deploy` and `hone rollback`.
+//! `hone models`, `hone register`, `hone deploy` and `hone rollback`.
 
 use std::process::ExitCode;
 
-use hone_domain::format_rfc3339;
-use hone_engine::DeployRequest;
+use anyhow::Context as _;
+use hone_domain::{PromptSpec, format_rfc3339, parse_json};
+use hone_engine::{DeployRequest, EngineError};
 use hone_storage::versions;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::args::{DeployArgs, RollbackArgs};
+use crate::args::{DeployArgs, RegisterArgs, RollbackArgs};
 use crate::output::Output;
 
 const SHOWN: i64 = 100;
@@ -99,6 +100,27 @@ async fn make_serve(
         json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
     output.result(&value, || {
         output.raw(&format!("version {} serves {task}", version.version));
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn register(app: &App, args: &RegisterArgs, output: Output) -> anyhow::Result<ExitCode> {
+    let text = if args.file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin()).context("standard input cannot be read")?
+    } else {
+        let shown = args.file.display();
+        std::fs::read_to_string(&args.file).with_context(|| format!("{shown} cannot be read"))?
+    };
+    let spec: PromptSpec = parse_json(text.as_bytes()).map_err(EngineError::from)?;
+    let (version, deployed) = app.engine.register_prompt(app.project, &args.task, spec).await?;
+    let value = json!({ "version": version.version, "id": version.id, "deployed": deployed });
+    output.result(&value, || {
+        output.raw(&format!("registered {} {}", args.task, version.version));
+        output.raw(&if deployed {
+            format!("it serves: ask for model task:{} at /openai/v1", args.task)
+        } else {
+            format!("next      hone deploy {} {}", args.task, version.version)
+        });
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -16,10 +16,13 @@ pub(super) async fn run(app: &App, args: &PredictArgs, output: Output) -> anyhow
     app.engine.refresh_router().await?;
     let served = app.engine.served(&task)?;
     let version = served.version.version.clone();
-    let show = |text: &str| print(text, &app.engine.predict(&task, &served, text), &version, output);
+    let show = |text: &str| -> Result<(), EngineError> {
+        print(text, &app.engine.predict(&task, &served, text)?, &version, output);
+        Ok(())
+    };
     if let Some(text) = &args.text {
         check(text).map_err(|problem| EngineError::field("/text", problem))?;
-        show(text);
+        show(text)?;
         return Ok(ExitCode::SUCCESS);
     }
     // A line that cannot be answered is named, and the others are answered.
@@ -28,7 +31,7 @@ pub(super) async fn run(app: &App, args: &PredictArgs, output: Output) -> anyhow
         let line = line?;
         let text = std::str::from_utf8(&line).map_err(|_| "is not valid UTF-8");
         match text.and_then(|text| check(text).map(|()| text)) {
-            Ok(text) => show(text.trim_end_matches('\r')),
+            Ok(text) => show(text.trim_end_matches('\r'))?,
             Err(problem) => {
                 is_complete = false;
                 output.error(&format!("line {}: {problem}", number + 1));

@@ -2,11 +2,13 @@
 //!
 //! Every number has the documented default; a task overrides what it wants. Stored with the task as JSON.
 
+mod cascade;
 mod gateway;
 mod recording;
 
 use crate::{InvalidInput, Limits, spelled_enum};
 
+pub use cascade::{CascadePolicy, LABEL_PLACE};
 pub use gateway::{GatewayPolicy, ModelRoute};
 pub use recording::{RecordingContent, RecordingMoment, RecordingPolicy};
 
@@ -66,6 +68,9 @@ pub struct TaskPolicy {
     /// Budget and rate limits.
     #[serde(deserialize_with = "crate::object")]
     pub limits: Limits,
+    /// When the task's own classifier answers in place of the models behind it.
+    #[serde(deserialize_with = "crate::object")]
+    pub cascade: CascadePolicy,
 }
 
 /// What becomes an example.
@@ -261,6 +266,7 @@ impl TaskPolicy {
         }
         self.recording.validate()?;
         self.gateway.validate()?;
+        self.cascade.validate()?;
         self.limits.validate("/policy/limits")
     }
 }

@@ -77,8 +77,27 @@ enum Record {
     Feedback(Box<Feedback>),
 }
 
+/// What the gateway saw of a request.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// The id that the client was told.
+    pub id: InteractionId,
+    /// Its task.
+    pub task: &'a Task,
+    /// Key of the project's pseudonyms.
+    pub pseudonym_key: &'a [u8; 32],
+    /// What happened.
+    pub record: NewInteraction,
+    /// The registered version that answered.
+    pub model_version: Option<Uuid>,
+    /// Whether curation looks at it though nobody has said anything of it.
+    pub teaches: bool,
+}
+
 struct InteractionRecord {
     row: Interaction,
+    /// Whether curation looks at it at once.
+    teaches: bool,
     conversation: Option<String>,
     identity: Option<Identity>,
 }
@@ -299,20 +318,20 @@ impl Recorder {
         Ok(id)
     }
 
-    /// Adds what the gateway saw under the id that the client was told, which has happened and is not refused. Its texts
-    /// must be such as can be stored.
-    pub fn add_observed(
-        &self,
-        batch: &mut RecordBatch,
-        id: InteractionId,
-        task: &Task,
-        pseudonym_key: &[u8; 32],
-        observed: NewInteraction,
-        model_version: Option<Uuid>,
-    ) {
+    /// Adds what the gateway saw, which has happened and is not refused. Its texts must be such as can be stored.
+    pub fn add_observed(&self, batch: &mut RecordBatch, observed: Observed<'_>) {
         let now_us = self.ids.now_us();
-        let mut record = self.interaction_record(task, pseudonym_key, observed, false, model_version, now_us);
+        let Observed {
+            id,
+            task,
+            pseudonym_key,
+            record,
+            model_version,
+            teaches,
+        } = observed;
+        let mut record = self.interaction_record(task, pseudonym_key, record, false, model_version, now_us);
         record.row.id = id.0;
+        record.teaches = teaches;
         batch.push(Record::Interaction(Box::new(record)));
     }
 
@@ -463,6 +482,7 @@ impl Recorder {
             error: new.error,
         };
         InteractionRecord {
+            teaches: row.is_reference,
             row,
             conversation: new.conversation,
             identity: new.subject,

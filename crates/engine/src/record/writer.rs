@@ -131,7 +131,12 @@ impl Writer {
             for ((row, context), inserted) in rows {
                 outcomes[context.position] = Some(recorded(row.id, inserted, None));
                 if inserted == Inserted::New {
-                    effects.of_interaction(row, context.conversation.as_deref(), context.identity.as_ref());
+                    effects.of_interaction(
+                        row,
+                        context.conversation.as_deref(),
+                        context.identity.as_ref(),
+                        context.teaches,
+                    );
                     arrived.push(row);
                 }
             }
@@ -165,6 +170,7 @@ struct InteractionContext {
     position: usize,
     conversation: Option<String>,
     identity: Option<Identity>,
+    teaches: bool,
 }
 
 impl Group {
@@ -177,12 +183,14 @@ impl Group {
                         row,
                         conversation,
                         identity,
+                        teaches,
                     } = *record;
                     group.interactions.push(row);
                     group.contexts.push(InteractionContext {
                         position,
                         conversation,
                         identity,
+                        teaches,
                     });
                 }
                 Record::Feedback(feedback) => group.feedback.push((position, feedback)),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hone_domain::{MAX_TEXT_BYTES, ProjectId};
-use hone_engine::{EngineError, RecordBatch};
+use hone_engine::{EngineError, Observed, RecordBatch};
 use hone_storage::tasks::Task;
 use prost::Message as _;
 
@@ -62,7 +62,15 @@ impl Gateway {
                 task: task.name.clone(),
                 ..record
             };
-            recorder.add_observed(&mut batch, call.id, &task, pseudonym_key, storable(record), None);
+            let observed = Observed {
+                id: call.id,
+                task: &task,
+                pseudonym_key,
+                record: storable(record),
+                model_version: None,
+                teaches: false,
+            };
+            recorder.add_observed(&mut batch, observed);
             for feedback in call.feedback {
                 // What the conventions allow and we do not, such as an endless remark, is left out and said in the log.
                 if let Err(error) = recorder.add_feedback(&mut batch, project, &feedback) {

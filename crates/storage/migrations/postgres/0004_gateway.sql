@@ -37,3 +37,26 @@ CREATE TABLE providers (
 -- A version that answers through a provider's model was not fitted on a dataset.
 ALTER TABLE model_versions ALTER COLUMN dataset_id DROP NOT NULL;
 ALTER TABLE model_versions ALTER COLUMN dataset_hash DROP NOT NULL;
+
+-- What a local classifier in front of an expensive model has answered, passed on and saved.
+CREATE TABLE cascades (
+    task_id UUID PRIMARY KEY NOT NULL,
+    project_id UUID NOT NULL,
+    answered BIGINT NOT NULL,
+    passed_on BIGINT NOT NULL,
+    shadowed BIGINT NOT NULL,
+    disagreed BIGINT NOT NULL,
+    saved_tokens BIGINT NOT NULL,
+    saved_micro_usd BIGINT NOT NULL,
+    passed_tokens BIGINT NOT NULL,
+    passed_micro_usd BIGINT NOT NULL
+);
+
+-- How a person likes answers: learned from edits and ratings, or set by hand.
+CREATE TABLE profiles (
+    project_id UUID NOT NULL,
+    subject_id UUID NOT NULL,
+    profile JSONB NOT NULL,
+    updated_at_us BIGINT NOT NULL,
+    PRIMARY KEY (project_id, subject_id)
+);

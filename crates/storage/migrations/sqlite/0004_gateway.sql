@@ -59,3 +59,26 @@ INSERT INTO model_versions_next SELECT id, project_id, task_id, run_id, dataset_
     artifact_bytes, dataset_hash, trainer, settings, metrics, code_version, created_at_us FROM model_versions;
 DROP TABLE model_versions;
 ALTER TABLE model_versions_next RENAME TO model_versions;
+
+-- What a local classifier in front of an expensive model has answered, passed on and saved.
+CREATE TABLE cascades (
+    task_id BLOB PRIMARY KEY NOT NULL,
+    project_id BLOB NOT NULL,
+    answered INTEGER NOT NULL,
+    passed_on INTEGER NOT NULL,
+    shadowed INTEGER NOT NULL,
+    disagreed INTEGER NOT NULL,
+    saved_tokens INTEGER NOT NULL,
+    saved_micro_usd INTEGER NOT NULL,
+    passed_tokens INTEGER NOT NULL,
+    passed_micro_usd INTEGER NOT NULL
+);
+
+-- How a person likes answers: learned from edits and ratings, or set by hand.
+CREATE TABLE profiles (
+    project_id BLOB NOT NULL,
+    subject_id BLOB NOT NULL,
+    profile TEXT NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    PRIMARY KEY (project_id, subject_id)
+);

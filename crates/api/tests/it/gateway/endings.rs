@@ -113,7 +113,7 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_for_a_while() {
         impatient(&["openai/failing", "anthropic/claude"]),
     )
     .await;
-    for _ in 0..10 {
+    for _ in 0..20 {
         let response = ask_chat(&app, &chat("task:answers", "hi")).send().await.unwrap();
         assert_eq!(response.headers()["x-hone-model"], "anthropic/claude");
     }
@@ -122,8 +122,18 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_for_a_while() {
         .iter()
         .filter(|asked| asked.body.contains("\"failing\""))
         .count();
-    assert!(failing < 10, "asked {failing} times");
+    // Five requests of three calls each close it.
+    assert_eq!(failing, 15);
     let response = ask_chat(&app, &chat("openai/gpt-4o", "hi")).send().await.unwrap();
+    assert_eq!(
+        response.status(),
+        200,
+        "another model of the provider is not closed"
+    );
+    let response = ask_chat(&app, &chat("openai/failing", "hi"))
+        .send()
+        .await
+        .unwrap();
     let (status, reply) = json_of(response).await;
     assert_eq!(
         (status, &reply["error"]["code"]),

@@ -1,9 +1,12 @@
 //! The gateway through the whole app, with a stand-in provider: what passes through, what goes wrong, what is recorded.
 
+mod cascade;
 mod endings;
 mod limits;
 mod passing;
 mod providers;
+mod traces;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

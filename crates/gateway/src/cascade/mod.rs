@@ -1,0 +1,123 @@
+//! A local classifier in front of an expensive model: who answers, what a local answer looks like, what it saves.
+
+mod answer;
+mod label;
+mod tally;
+
+use std::sync::Arc;
+
+use hone_domain::{LABEL_PLACE, TaskId, TaskKind};
+use hone_engine::Served;
+use hone_learn::{Certified, Evaluation};
+use hone_storage::StorageError;
+use hone_storage::cascades::CascadeCounts;
+use hone_storage::tasks::Task;
+use uuid::Uuid;
+
+pub(crate) use answer::local_reply;
+pub(crate) use label::label_in;
+pub(crate) use tally::Tally;
+
+use crate::Gateway;
+use crate::route::uniform;
+
+/// What a classify task's own classifier says of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub served: Arc<Served>,
+    pub label: String,
+    pub confidence: f64,
+    /// Whether it is sure enough to answer.
+    pub is_certified: bool,
+    /// Whether the model behind is asked for all that, to measure the disagreement.
+    pub is_shadowed: bool,
+}
+
+impl Verdict {
+    /// Whether the local answer is the answer.
+    pub fn answers(&self) -> bool {
+        self.is_certified && !self.is_shadowed
+    }
+
+    /// The answer as the task wants it.
+    pub fn content(&self, pattern: &str) -> String {
+        let is_json =
+            serde_json::from_str::<serde_json::Value>(pattern).is_ok_and(|value| !value.is_string());
+        if !is_json {
+            return pattern.replace(LABEL_PLACE, &self.label);
+        }
+        let quoted = serde_json::Value::from(self.label.as_str()).to_string();
+        pattern.replace(LABEL_PLACE, quoted.trim_matches('"'))
+    }
+
+    /// Who answered, for the record and the client.
+    pub fn model(&self, task: &Task) -> String {
+        format!("task:{}/{}", task.name, self.served.version.version)
+    }
+}
+
+/// Where a task's cascade stands.
+#[derive(Debug, Clone)]
+pub struct CascadeStanding {
+    /// The certificate of the version that serves; none while the held-out rows do not show one.
+    pub certified: Option<Certified>,
+    /// What happened so far.
+    pub counts: CascadeCounts,
+}
+
+impl Gateway {
+    /// What the task's classifier says, where it has one and a cascade.
+    pub(crate) fn cascade_verdict(&self, task: &Task, question: &str) -> Option<Verdict> {
+        let policy = &task.policy.cascade;
+        if task.kind != TaskKind::Classify || !policy.enabled || question.trim().is_empty() {
+            return None;
+        }
+        let served = self.engine().served(task).ok()?;
+        served.model.classifier()?;
+        let answer = self.engine().predict(task, &served, question).ok()?;
+        let certified = self.certified(task, &served);
+        let is_certified = certified.is_some_and(|certified| answer.probability >= certified.threshold);
+        Some(Verdict {
+            // Abstention has its own threshold, which is for answers without a model behind.
+            label: answer
+                .label
+                .or_else(|| Some(answer.alternatives.first()?.0.clone()))?,
+            confidence: answer.probability,
+            is_certified,
+            is_shadowed: is_certified && uniform(&self.engine().ids) < policy.shadow_share,
+            served,
+        })
+    }
+
+    /// The certificate of a version at the task's error rate.
+    fn certified(&self, task: &Task, served: &Served) -> Option<Certified> {
+        let policy = &task.policy.cascade;
+        let key = (
+            served.version.id,
+            policy.max_error.to_bits(),
+            policy.confidence.to_bits(),
+        );
+        if let Some(known) = self.certificates().get(&key) {
+            return known;
+        }
+        let evaluation: Option<Evaluation> = serde_json::from_value(served.version.metrics.clone()).ok();
+        let found = evaluation
+            .and_then(|evaluation| evaluation.selective.certify(policy.max_error, policy.confidence));
+        self.certificates().insert(key, found);
+        found
+    }
+
+    /// Where a task's cascade stands, over all servers.
+    pub async fn cascade_standing(&self, task: &Task) -> Result<CascadeStanding, StorageError> {
+        self.tally().flush(&self.engine().db).await?;
+        let counts = self.tally().total(&self.engine().db, TaskId(task.id)).await?;
+        let served = self.engine().served(task).ok();
+        Ok(CascadeStanding {
+            certified: served.and_then(|served| self.certified(task, &served)),
+            counts,
+        })
+    }
+}
+
+/// A version, an error rate and a confidence.
+pub(crate) type CertificateKey = (Uuid, u64, u64);
