@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Register(RegisterArgs),
     /// Bring examples in from JSONL or CSV.
     Import(ImportArgs),
+    /// Bring in interactions and feedback from an export of another tool.
+    History(HistoryArgs),
     /// Write a task's frozen examples to JSONL or CSV.
     Export(ExportArgs),
     /// Turn new feedback into examples now.
@@ -217,6 +219,67 @@ pub(crate) struct ImportArgs {
     /// Store nothing and only report what would be refused.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum HistorySourceArg {
+    /// Chats for fine-tuning: messages (SFT), or preferred and not preferred answers (DPO).
+    Openai,
+    /// Traces, observations and scores.
+    Langfuse,
+    /// Inferences and feedback.
+    Tensorzero,
+    /// Records of version 1 or 2.
+    Argilla,
+    /// Any table, with a mapping of its columns.
+    Table,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RowFormatArg {
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON list, or an object that holds one.
+    Json,
+    /// Comma-separated with a header line.
+    Csv,
+    /// Parquet without nested columns.
+    Parquet,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HistoryArgs {
+    /// Name of the task; it is made when it is missing.
+    pub task: String,
+    /// The file.
+    pub file: PathBuf,
+    /// The tool that wrote it.
+    #[arg(long, value_enum)]
+    pub from: HistorySourceArg,
+    /// Where a field is called otherwise in the file, such as `input=question`; may be given several times.
+    #[arg(long, value_name = "FIELD=COLUMN", value_parser = mapping)]
+    pub map: Vec<(String, String)>,
+    /// jsonl, json, csv or parquet; told from the file's name when absent.
+    #[arg(long, value_enum)]
+    pub format: Option<RowFormatArg>,
+    /// Kind of the task where it is made.
+    #[arg(long, value_enum, default_value = "generate")]
+    pub kind: KindArg,
+    /// Store nothing and only report what would be refused.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Begin anew where an earlier attempt broke off.
+    #[arg(long)]
+    pub restart: bool,
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    let problem = || format!("\"{text}\" is no mapping; write field=column");
+    let (field, column) = text.split_once('=').ok_or_else(problem)?;
+    if field.is_empty() || column.is_empty() {
+        return Err(problem());
+    }
+    Ok((field.to_owned(), column.to_owned()))
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,10 +3,13 @@
 //!
 //! Every other crate builds on this one. It does no I/O and knows neither databases nor HTTP.
 
+mod chat;
 mod clock;
+mod document;
 mod entropy;
 mod example;
 mod feedback;
+mod history;
 mod ids;
 mod input;
 mod interaction;
@@ -20,10 +23,13 @@ mod provider;
 mod scope;
 mod version;
 
+pub use chat::{answer_text, content_text, last_of_user, message_of, prompt_messages};
 pub use clock::{Clock, HOUR_US, ManualClock, SECOND_US, SystemClock, format_rfc3339, parse_rfc3339};
+pub use document::Document;
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use example::NewExample;
 pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
+pub use history::HistorySource;
 pub use ids::{
     ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
     ModelVersionId, ProjectId, RunId, SubjectId, TaskId, derive_repeatable_id,

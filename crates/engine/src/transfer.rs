@@ -110,7 +110,15 @@ pub fn read_examples(
 
 type Visit<'a> = &'a mut dyn FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>;
 
-fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
+fn read_jsonl(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
+    read_lines(file, &mut |number, line| visit(number, line.and_then(parse_line)))
+}
+
+/// Takes a line with its number from 1, or why it cannot be read.
+pub(crate) type VisitLine<'a> = &'a mut dyn FnMut(usize, Result<&[u8], String>) -> Result<(), EngineError>;
+
+/// Hands over each line that is not empty with its number from 1, or says that it is too long.
+pub(crate) fn read_lines(mut file: impl BufRead, visit: VisitLine<'_>) -> Result<(), EngineError> {
     let mut line = Vec::new();
     let mut number = 0;
     while let Some(too_long) = read_line(&mut file, &mut line)? {
@@ -122,7 +130,7 @@ fn read_jsonl(mut file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineErro
                 Err(format!("is longer than {MAX_LINE_BYTES} bytes; shorten it")),
             )?;
         } else if !text.is_empty() {
-            visit(number, parse_line(text))?;
+            visit(number, Ok(text))?;
         }
     }
     Ok(())

@@ -215,18 +215,17 @@ impl Exchange {
         match recorder.submit(batch, is_before_reply) {
             Ok(_) if !is_before_reply && recorder.lag() < MAX_AT_RISK => None,
             Ok(receipt) => Some(Box::pin(async move { judge(receipt.outcome().await) })),
-            Err((_, batch)) => Some(self.record_when_room(batch, is_before_reply)),
+            Err((_, batch)) => Some(self.record_when_room(batch)),
         }
     }
 
-    /// Goes on even when the client goes away.
-    fn record_when_room(&self, batch: RecordBatch, is_before_reply: bool) -> RecordingWait {
+    /// Goes on even when the client goes away. The reply waits for the commit: what waited for room is late already.
+    fn record_when_room(&self, batch: RecordBatch) -> RecordingWait {
         let recorder = self.gateway.engine().recorder().clone();
         let recording = self.gateway.tracker().spawn(async move {
             let receipt = recorder.submit_when_room(batch).await;
             match receipt {
-                Ok(receipt) if is_before_reply => receipt.outcome().await,
-                Ok(_) => Ok(Vec::new()),
+                Ok(receipt) => receipt.outcome().await,
                 Err(error) => Err(error),
             }
         });
@@ -413,7 +412,7 @@ fn milliseconds(elapsed: Duration) -> f64 {
 }
 
 /// Everything but what was said and by whom.
-fn without_texts(record: NewInteraction) -> NewInteraction {
+pub(crate) fn without_texts(record: NewInteraction) -> NewInteraction {
     NewInteraction {
         input: String::new(),
         output: None,

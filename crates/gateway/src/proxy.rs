@@ -89,7 +89,11 @@ impl Gateway {
     ) -> Response<ReplyBody> {
         match self.answer(caller, endpoint, headers, &body).await {
             Ok(response) => response,
-            Err(refusal) => refuse(&refusal, endpoint.dialect()),
+            Err(refusal) => {
+                metrics::counter!("hone_gateway_refusals_total", "endpoint" => endpoint.name(), "kind" => refusal.kind.code())
+                    .increment(1);
+                refuse(&refusal, endpoint.dialect())
+            }
         }
     }
 
@@ -475,7 +479,7 @@ impl Gateway {
         }
     }
 
-    fn recording_content(&self, task: &Task, is_opted_out: bool) -> RecordingContent {
+    pub(crate) fn recording_content(&self, task: &Task, is_opted_out: bool) -> RecordingContent {
         let policy = &task.policy.recording;
         let draw = if policy.share < 1.0 {
             uniform(&self.engine().ids)

@@ -89,10 +89,14 @@ pub async fn insert(conn: &mut Conn, version: &ModelVersion) -> Result<bool, Sto
     Ok(added > 0)
 }
 
+/// The version with this id, if there is one.
+pub async fn find(conn: &mut Conn, id: ModelVersionId) -> Result<Option<ModelVersion>, StorageError> {
+    Ok(rows!(fetch_optional, conn, ModelVersion, FIND, id.0)?)
+}
+
 /// The version with this id.
 pub async fn get(conn: &mut Conn, id: ModelVersionId) -> Result<ModelVersion, StorageError> {
-    let found = rows!(fetch_optional, conn, ModelVersion, FIND, id.0)?;
-    found.ok_or_else(|| StorageError::Missing {
+    find(conn, id).await?.ok_or_else(|| StorageError::Missing {
         noun: "model version",
         id: id.to_string(),
     })

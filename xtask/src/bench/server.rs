@@ -411,17 +411,7 @@ impl Server {
     }
 
     pub fn resident_mb(&self) -> f64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .unwrap_or_default();
-        line.split_whitespace()
-            .nth(1)
-            .and_then(|kib| kib.parse::<f64>().ok())
-            .unwrap_or(f64::NAN)
-            / 1_024.0
+        resident_mb_of(&Path::new("/proc").join(self.process.id().to_string()))
     }
 }
 
@@ -430,6 +420,20 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Memory of the process whose folder under `/proc` this is.
+pub(crate) fn resident_mb_of(process: &Path) -> f64 {
+    let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap_or_default();
+    let kib = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1_024.0
 }
 
 fn write_examples(folder: &Path) -> anyhow::Result<String> {

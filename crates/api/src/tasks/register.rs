@@ -9,6 +9,7 @@ use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::models::ModelBody;
 use crate::problem::ProblemBody;
+use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem};
 
 /// What was registered.
@@ -31,10 +32,19 @@ pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
     Path(task): Path<String>,
+    key: IdempotencyKey,
     JsonBody(spec): JsonBody<PromptSpec>,
 ) -> Result<(StatusCode, Json<RegisteredBody>), Problem> {
     caller.require(Scope::Operate)?;
-    let (version, deployed) = state.engine.register_prompt(caller.project, &task, spec).await?;
+    let (version, deployed) = state
+        .engine
+        .register_prompt(
+            caller.project,
+            &task,
+            spec,
+            key.id(caller.project, "model version"),
+        )
+        .await?;
     let version = version.into();
     Ok((StatusCode::CREATED, Json(RegisteredBody { version, deployed })))
 }

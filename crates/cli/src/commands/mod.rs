@@ -2,6 +2,7 @@
 
 mod doctor;
 mod evaluate;
+mod history;
 mod jobs;
 mod keys;
 mod limits;
@@ -70,6 +71,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Limits(args) => limits::run(app, &args, output).await,
         Command::Task(command) => tasks::run(app, command, output).await,
         Command::Import(args) => transfer::import(app, &args, output).await,
+        Command::History(args) => history::run(app, &args, output).await,
         Command::Export(args) => transfer::export(app, &args, output).await,
         Command::Curate(args) => train::curate(app, &args.task, output).await,
         Command::Train(args) => train::train(app, &args, output).await,

@@ -112,7 +112,10 @@ pub(super) async fn register(app: &App, args: &RegisterArgs, output: Output) -> 
         std::fs::read_to_string(&args.file).with_context(|| format!("{shown} cannot be read"))?
     };
     let spec: PromptSpec = parse_json(text.as_bytes()).map_err(EngineError::from)?;
-    let (version, deployed) = app.engine.register_prompt(app.project, &args.task, spec).await?;
+    let (version, deployed) = app
+        .engine
+        .register_prompt(app.project, &args.task, spec, None)
+        .await?;
     let value = json!({ "version": version.version, "id": version.id, "deployed": deployed });
     output.result(&value, || {
         output.raw(&format!("registered {} {}", args.task, version.version));

@@ -5,7 +5,8 @@ mod examples;
 mod template;
 
 use hone_domain::{
-    DeploymentKind, ProjectId, PromptSpec, RunStatus, Stage, TaskKind, TrainingTrigger, Version,
+    DeploymentKind, ModelVersionId, ProjectId, PromptSpec, RunStatus, Stage, TaskKind, TrainingTrigger,
+    Version,
 };
 use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
@@ -34,13 +35,14 @@ struct StoredPrompt {
 const FORMAT: u32 = 1;
 
 impl Engine {
-    /// Registers a version of a `generate` task. The first one serves at once where the task deploys by itself; a later one
-    /// when it is deployed.
+    /// Registers a version of a `generate` task; gives it, and whether it serves. The first one serves at once where the
+    /// task deploys by itself; a later one when it is deployed. A version with the id that is asked for is not made twice.
     pub async fn register_prompt(
         &self,
         project: ProjectId,
         task_name: &str,
         spec: PromptSpec,
+        id: Option<ModelVersionId>,
     ) -> Result<(ModelVersion, bool), EngineError> {
         spec.validate()?;
         Prompt::compile(spec.clone())?;
@@ -62,10 +64,18 @@ impl Engine {
         tasks::lock(&mut conn, found.task_id()).await?;
         let task = tasks::get(&mut conn, found.task_id()).await?;
         let serving = deployments::find_serving(&mut conn, task.task_id()).await?;
+        let id = id.unwrap_or_else(|| self.ids.next());
+        if let Some(earlier) = versions::find(&mut conn, id).await? {
+            if earlier.task_id != task.id || earlier.artifact_hash != artifact_hash {
+                return Err(EngineError::id_is_taken("model version", id));
+            }
+            let serves = serving.is_some_and(|serving| serving.model_version_id == id.0);
+            return Ok((earlier, serves));
+        }
         let deploys = serving.is_none() && task.policy.deployment.automatic;
         let artifact = (artifact_hash, artifact_bytes);
         let version = self
-            .add_prompt_version(&mut conn, &task, &spec, artifact, deploys)
+            .add_prompt_version(&mut conn, &task, id, &spec, artifact, deploys)
             .await?;
         if deploys {
             let reason = "there is no version to compare it with; the first one always serves";
@@ -85,6 +95,7 @@ impl Engine {
         &self,
         conn: &mut Conn,
         task: &Task,
+        id: ModelVersionId,
         spec: &PromptSpec,
         (artifact_hash, artifact_bytes): (String, i64),
         deploys: bool,
@@ -105,7 +116,7 @@ impl Engine {
         let settings = serde_json::to_value(spec).map_err(|error| EngineError::Dataset(error.to_string()))?;
         let now_us = self.ids.now_us();
         let version = ModelVersion {
-            id: self.ids.next(),
+            id: id.0,
             project_id: task.project_id,
             task_id: task.id,
             run_id: self.ids.next(),

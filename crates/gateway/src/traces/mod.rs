@@ -2,23 +2,21 @@
 //! OpenTelemetry, their older names, or OpenInference. A span that asks a model for text becomes an interaction, an
 //! evaluation becomes feedback; the rest of a trace is skipped. A span that comes again changes nothing.
 
-mod attributes;
 mod message;
 mod span;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hone_domain::{MAX_TEXT_BYTES, ProjectId};
+use hone_domain::{Document, MAX_TEXT_BYTES, ProjectId, RecordingContent};
 use hone_engine::{EngineError, Observed, RecordBatch};
 use hone_storage::tasks::Task;
 use prost::Message as _;
 
-use self::attributes::Attributes;
 use self::message::{TraceRequest, into_object};
 use self::span::SeenCall;
 use crate::Gateway;
-use crate::exchange::storable;
+use crate::exchange::{storable, without_texts};
 use crate::refusal::{Refusal, RefusalKind};
 
 /// Records of a request that are written together.
@@ -35,7 +33,8 @@ pub enum TraceEncoding {
 
 impl Gateway {
     /// Records what an export of spans says of model calls; gives how many. Answered when it is durable. Spans that name
-    /// no task (`hone.task`) belong to the task `default_task`, which is made when it is missing.
+    /// no task (`hone.task`) belong to the task `default_task`; tasks that are missing are made. What is recorded of a call
+    /// is as the task's policy says.
     pub async fn record_traces(
         &self,
         project: ProjectId,
@@ -57,7 +56,11 @@ impl Gateway {
                 None => self.default_task(project, name).await?,
             };
             tasks.insert(name.to_owned(), task.clone());
-            let record = self.with_cost(call.record);
+            let record = match self.recording_content(&task, false) {
+                RecordingContent::Nothing => continue,
+                RecordingContent::Metadata => without_texts(self.with_cost(call.record)),
+                RecordingContent::Everything => self.with_cost(call.record),
+            };
             let record = hone_domain::NewInteraction {
                 task: task.name.clone(),
                 ..record
@@ -116,7 +119,7 @@ fn decode(encoding: TraceEncoding, body: &[u8]) -> Result<TraceRequest, Refusal>
 fn seen_calls(project: ProjectId, request: TraceRequest) -> Vec<SeenCall> {
     let mut calls = Vec::new();
     for of_resource in request.resource_spans {
-        let resource = Attributes(into_object(of_resource.resource.unwrap_or_default().attributes));
+        let resource = Document(into_object(of_resource.resource.unwrap_or_default().attributes));
         let spans = of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
         calls.extend(spans.filter_map(|span| span::read(project, span, &resource)));
     }

@@ -1,12 +1,12 @@
 //! What a span says of a model call: by the current GenAI conventions, the older names, or OpenInference.
 
 use hone_domain::{
-    AnswerSource, FeedbackKind, FeedbackSource, Identity, InteractionId, InteractionStatus, JsonText,
-    NewFeedback, NewInteraction, ProjectId, derive_repeatable_id, format_rfc3339, require_name,
+    AnswerSource, Document, FeedbackKind, FeedbackSource, Identity, InteractionId, InteractionStatus,
+    JsonText, NewFeedback, NewInteraction, ProjectId, answer_text, content_text, derive_repeatable_id,
+    format_rfc3339, last_of_user, message_of, prompt_messages, require_name,
 };
 use serde_json::{Value, json};
 
-use super::attributes::Attributes;
 use super::message::{Event, Span, into_object};
 
 /// `gen_ai.operation.name` of spans that ask a model for text.
@@ -58,12 +58,12 @@ pub(crate) struct SeenCall {
 }
 
 /// Reads a span; `None` when it is about something else than asking a model for text.
-pub(crate) fn read(project: ProjectId, span: Span, resource: &Attributes) -> Option<SeenCall> {
-    let attributes = Attributes(into_object(span.attributes));
+pub(crate) fn read(project: ProjectId, span: Span, resource: &Document) -> Option<SeenCall> {
+    let attributes = Document(into_object(span.attributes));
     if !is_model_call(&attributes) {
         return None;
     }
-    let events: Vec<(String, Attributes)> = span.events.into_iter().map(read_event).collect();
+    let events: Vec<(String, Document)> = span.events.into_iter().map(read_event).collect();
     let key = format!("{}-{}", hex(&span.trace_id), hex(&span.id));
     let id: InteractionId = derive_repeatable_id(project, "span", &key);
     let asked = asked(&attributes, &events);
@@ -121,7 +121,7 @@ pub(crate) fn read(project: ProjectId, span: Span, resource: &Attributes) -> Opt
 }
 
 /// The model as `provider/model`.
-fn model(attributes: &Attributes) -> Option<String> {
+fn model(attributes: &Document) -> Option<String> {
     let model = attributes.text(&MODEL)?;
     name(match attributes.text(&PROVIDER) {
         Some(provider) => format!("{}/{model}", provider.to_lowercase()),
@@ -129,11 +129,11 @@ fn model(attributes: &Attributes) -> Option<String> {
     })
 }
 
-fn read_event(event: Event) -> (String, Attributes) {
-    (event.name, Attributes(into_object(event.attributes)))
+fn read_event(event: Event) -> (String, Document) {
+    (event.name, Document(into_object(event.attributes)))
 }
 
-fn is_model_call(attributes: &Attributes) -> bool {
+fn is_model_call(attributes: &Document) -> bool {
     if let Some(kind) = attributes.text(&["openinference.span.kind"]) {
         return kind == "LLM";
     }
@@ -155,10 +155,10 @@ fn is_model_call(attributes: &Attributes) -> bool {
 type Message = Value;
 
 /// The messages that were sent, wherever the conventions of the span put them.
-fn asked(attributes: &Attributes, events: &[(String, Attributes)]) -> Vec<Message> {
+fn asked(attributes: &Document, events: &[(String, Document)]) -> Vec<Message> {
     let mut messages = Vec::new();
     if let Some(instructions) = attributes.document(&["gen_ai.system_instructions"]) {
-        messages.push(json!({ "role": "system", "content": parts_text(&instructions) }));
+        messages.push(json!({ "role": "system", "content": content_text(&instructions) }));
     }
     if let Some(current) = attributes.document(&["gen_ai.input.messages"]) {
         messages.extend(current.as_array().into_iter().flatten().map(message_of));
@@ -203,22 +203,6 @@ fn asked(attributes: &Attributes, events: &[(String, Attributes)]) -> Vec<Messag
     prompt.map_or_else(Vec::new, |prompt| prompt_messages(&prompt))
 }
 
-/// Messages in a prompt that may be plain text, a JSON list of messages, or an object that holds one.
-fn prompt_messages(prompt: &Value) -> Vec<Message> {
-    let parsed = match prompt {
-        Value::String(text) => serde_json::from_str::<Value>(text).unwrap_or_else(|_| prompt.clone()),
-        other => other.clone(),
-    };
-    let list = parsed.get("messages").unwrap_or(&parsed);
-    match list {
-        Value::Array(items) if items.iter().all(Value::is_object) => items.iter().map(message_of).collect(),
-        _ => {
-            let text = prompt.as_str().map_or_else(|| prompt.to_string(), str::to_owned);
-            vec![json!({ "role": "user", "content": text })]
-        }
-    }
-}
-
 /// What was answered.
 #[derive(Default)]
 struct Answered {
@@ -227,7 +211,7 @@ struct Answered {
     document: Option<Value>,
 }
 
-fn answered(attributes: &Attributes, events: &[(String, Attributes)]) -> Answered {
+fn answered(attributes: &Document, events: &[(String, Document)]) -> Answered {
     let details = event(events, "gen_ai.client.inference.operation.details");
     let current = attributes
         .document(&["gen_ai.output.messages"])
@@ -245,7 +229,7 @@ fn answered(attributes: &Attributes, events: &[(String, Attributes)]) -> Answere
                 .flatten()
                 .all(|part| part["type"] == "text");
             Answered {
-                text: Some(parts_text(parts)).filter(|text| !text.is_empty()),
+                text: Some(content_text(parts)).filter(|text| !text.is_empty()),
                 document: (!is_text_only).then(|| first.clone()),
             }
         });
@@ -275,40 +259,17 @@ fn answered(attributes: &Attributes, events: &[(String, Attributes)]) -> Answere
         })
         .or_else(|| attributes.text(&["output.value"]));
     Answered {
-        text: text.map(unwrapped),
+        text: text.and_then(|text| answer_text(&Value::String(text))),
         document: None,
     }
 }
 
-/// The text of a completion that is itself a JSON list of messages.
-fn unwrapped(text: String) -> String {
-    let messages: Option<Vec<Value>> = serde_json::from_str(&text).ok();
-    let first = messages.as_ref().and_then(|messages| messages.first());
-    match first.filter(|first| first.is_object()) {
-        Some(first) => message_of(first)["content"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
-        None => text,
-    }
-}
-
-fn event<'a>(events: &'a [(String, Attributes)], wanted: &str) -> Option<&'a (String, Attributes)> {
+fn event<'a>(events: &'a [(String, Document)], wanted: &str) -> Option<&'a (String, Document)> {
     events.iter().find(|(kind, _)| kind == wanted)
 }
 
-/// A message with `parts` (current conventions) or `content` (OpenAI's) with its content as text.
-fn message_of(message: &Value) -> Message {
-    let content = message
-        .get("parts")
-        .or_else(|| message.get("content"))
-        .unwrap_or(&Value::Null);
-    let role = message["role"].as_str().unwrap_or("user");
-    json!({ "role": role, "content": parts_text(content) })
-}
-
 /// A message whose fields were flattened.
-fn flat_message(item: &Attributes, prefix: &str) -> Message {
+fn flat_message(item: &Document, prefix: &str) -> Message {
     let field = |field: &str| item.text(&[&format!("{prefix}{field}")]);
     let content = field("content").unwrap_or_else(|| {
         let parts = item.flattened(&format!("{prefix}contents"));
@@ -319,36 +280,12 @@ fn flat_message(item: &Attributes, prefix: &str) -> Message {
         texts.join("\n")
     });
     let content = serde_json::from_str::<Vec<Value>>(&content)
-        .map_or(content, |parts| parts_text(&Value::Array(parts)));
+        .map_or(content, |parts| content_text(&Value::Array(parts)));
     json!({ "role": field("role").unwrap_or_else(|| "user".to_owned()), "content": content })
 }
 
-/// The text of a content: a text, or parts of which those with text are joined.
-fn parts_text(parts: &Value) -> String {
-    match parts {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            let text_of = |part: &Value| {
-                let text = part
-                    .get("content")
-                    .or_else(|| part.get("text"))
-                    .or_else(|| part.get("response"));
-                text.and_then(Value::as_str).map(str::to_owned)
-            };
-            let texts: Vec<String> = parts.iter().filter_map(text_of).collect();
-            texts.join("\n")
-        }
-        _ => String::new(),
-    }
-}
-
-fn last_of_user(messages: &[Message]) -> Option<String> {
-    let last = messages.iter().rev().find(|message| message["role"] == "user")?;
-    last["content"].as_str().map(str::to_owned)
-}
-
 /// The call as a document: messages, and what the span says of its parameters; nothing without messages.
-fn request(messages: &[Message], attributes: &Attributes) -> Option<Value> {
+fn request(messages: &[Message], attributes: &Document) -> Option<Value> {
     if messages.is_empty() {
         return None;
     }
@@ -366,7 +303,7 @@ fn request(messages: &[Message], attributes: &Attributes) -> Option<Value> {
     Some(request)
 }
 
-fn tags(attributes: &Attributes) -> Vec<String> {
+fn tags(attributes: &Document) -> Vec<String> {
     let list = attributes
         .document(&["tag.tags", "hone.tags"])
         .unwrap_or_default();
@@ -379,8 +316,8 @@ fn feedback(
     project: ProjectId,
     key: &str,
     interaction: InteractionId,
-    attributes: &Attributes,
-    events: &[(String, Attributes)],
+    attributes: &Document,
+    events: &[(String, Document)],
 ) -> Vec<NewFeedback> {
     let mut found = Vec::new();
     let evaluations = events

@@ -5,6 +5,7 @@ mod endings;
 mod limits;
 mod passing;
 mod providers;
+mod sdks;
 mod traces;
 mod versions;
 

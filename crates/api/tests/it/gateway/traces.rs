@@ -72,3 +72,15 @@ async fn what_is_no_export_is_refused() {
         "an empty export is none"
     );
 }
+
+#[tokio::test]
+async fn a_task_that_records_nothing_records_no_spans() {
+    let (app, _standin) = app().await;
+    generate_task(&app, "quiet", json!({ "recording": { "content": "nothing" } })).await;
+    let span = json!({ "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174",
+        "attributes": [text("gen_ai.operation.name", "chat"), text("gen_ai.prompt", "secret")] });
+    let request = json!({ "resourceSpans": [{ "resource": { "attributes": [text("hone.task", "quiet")] },
+        "scopeSpans": [{ "spans": [span] }] }] });
+    assert_eq!(app.post("/otlp/v1/traces", &request).await.0, 200);
+    assert_eq!(app.get("/v1/interactions?task=quiet").await.1["items"], json!([]));
+}

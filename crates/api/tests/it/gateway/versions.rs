@@ -35,6 +35,7 @@ async fn a_version_is_rolled_out_and_back_like_a_classifier() {
         (&json!(false), &json!("1.1.0"))
     );
 
+    let third = spec("Salute {{ name }}.");
     let body = with_inputs(chat("task:greet", "Hello!"), &json!({ "name": "Ann" }));
     let response = ask_chat(&app, &body).send().await.unwrap();
     let id = id_of(&response);
@@ -70,8 +71,14 @@ async fn a_version_is_rolled_out_and_back_like_a_classifier() {
     assert!(status < 300, "{problem}");
     ask_chat(&app, &body).send().await.unwrap();
     assert_eq!(standin.last_body()["messages"][0]["content"], "Greet Ann.");
+    let again = || app.post_once("once", "/v1/tasks/greet/versions", &third);
+    let ((status, made), (_, repeated)) = (again().await, again().await);
+    assert_eq!(
+        (status, &repeated["version"]["id"]),
+        (201, &made["version"]["id"])
+    );
     let (_, models) = app.get("/v1/models?task=greet").await;
-    assert_eq!(models["items"].as_array().unwrap().len(), 2);
+    assert_eq!(models["items"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]

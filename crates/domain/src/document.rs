@@ -1,14 +1,14 @@
-//! Attributes of a span or event: looked up by any of several names, and lists that were flattened into names.
+//! Documents of other tools: fields looked up by any of several names, and lists that were flattened into names.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Attributes by name.
-#[derive(Debug, Default)]
-pub(crate) struct Attributes(pub Map<String, Value>);
+/// Fields by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document(pub Map<String, Value>);
 
-impl Attributes {
+impl Document {
     /// The first of these names that is there and not empty.
     pub fn get(&self, names: &[&str]) -> Option<&Value> {
         let found = names.iter().filter_map(|name| self.0.get(*name));
