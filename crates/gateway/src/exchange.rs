@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hone_domain::{
-    AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, NewInteraction,
+    AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, ModelVersionId, NewInteraction,
     RecordingContent, RecordingMoment, TaskKind,
 };
 use hone_engine::{Observed as ObservedRequest, RecordBatch, RecordOutcome};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Gateway;
-use crate::cascade::{Verdict, label_in};
+use crate::cascade::{Counted, Verdict, label_in};
 use crate::context::RequestContext;
 use crate::endpoint::Endpoint;
 use crate::limits::Admission;
@@ -294,31 +294,32 @@ impl Exchange {
 
     /// Counts what the task's cascade did with the request, and what it saved.
     fn count_cascade(&self, record: &NewInteraction) {
-        let policy = &self.task.policy.cascade;
-        if self.task.kind != TaskKind::Classify || !policy.enabled || record.status.is_some() {
+        let Some(verdict) = self.verdict.as_ref().filter(|_| record.status.is_none()) else {
             return;
-        }
-        let tokens =
-            i64::from(record.tokens_input.unwrap_or(0)) + i64::from(record.tokens_output.unwrap_or(0));
-        let micro_usd = record.cost_usd.map_or(0, |usd| (usd * 1e6).round() as i64);
-        let (tally, task) = (self.gateway.tally(), self.task.task_id());
+        };
+        let counted = Counted {
+            version: ModelVersionId(verdict.served.version.id),
+            task: self.task.task_id(),
+            project: self.task.project(),
+        };
         let mut counts = CascadeCounts::default();
-        match &self.verdict {
-            Some(verdict) if verdict.answers() => {
-                counts.answered = 1;
-                (counts.saved_tokens, counts.saved_micro_usd) =
-                    tally.mean_of_passed(task).unwrap_or_default();
-            }
-            verdict => {
-                let shadowed = verdict.as_ref().filter(|verdict| verdict.is_shadowed);
-                counts.shadowed = i64::from(shadowed.is_some());
-                counts.passed_on = i64::from(shadowed.is_none());
-                let disagrees = |verdict: &Verdict| record.label.as_deref() != Some(verdict.label.as_str());
-                counts.disagreed = i64::from(shadowed.is_some_and(disagrees));
-                (counts.passed_tokens, counts.passed_micro_usd) = (tokens, micro_usd);
-            }
+        if verdict.answers() {
+            counts.answered = 1;
+            let known = self.gateway.tally().known(counted.version).unwrap_or_default();
+            let passed = (known.passed_on + known.shadowed).max(1);
+            counts.saved_tokens = known.passed_tokens / passed;
+            counts.saved_micro_usd = known.passed_micro_usd / passed;
+        } else {
+            // An answer without a label says nothing of who is right.
+            let shadow = record.label.as_deref().filter(|_| verdict.is_shadowed);
+            counts.shadowed = i64::from(shadow.is_some());
+            counts.passed_on = i64::from(shadow.is_none());
+            counts.disagreed = i64::from(shadow.is_some_and(|label| label != verdict.label));
+            counts.passed_tokens =
+                i64::from(record.tokens_input.unwrap_or(0)) + i64::from(record.tokens_output.unwrap_or(0));
+            counts.passed_micro_usd = record.cost_usd.map_or(0, |usd| (usd * 1e6).round() as i64);
         }
-        tally.add(self.task.project(), task, &counts);
+        self.gateway.tally().add(counted, &counts);
     }
 
     /// Fills in and closes the span of the request.

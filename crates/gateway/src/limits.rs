@@ -45,6 +45,8 @@ struct Count {
     stored: Usage,
     /// Not yet in the database.
     pending: Usage,
+    /// On its way into the database; counts until it is known what is there.
+    flushing: Usage,
 }
 
 /// A request that was let through; what it used is added when it is known.
@@ -129,7 +131,7 @@ impl LimitKeeper {
             });
             let taken = windows
                 .iter_mut()
-                .map(|(window, count)| (*window, count.project, std::mem::take(&mut count.pending)));
+                .map(|(window, count)| (*window, count.project, count.begin_flush()));
             taken.collect()
         };
         if pending.is_empty() {
@@ -141,6 +143,7 @@ impl LimitKeeper {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, (window, project, used)) in pending.iter().enumerate() {
             let count = windows.entry(*window).or_insert_with(|| Count::new(*project));
+            count.flushing = Usage::default();
             match &stored {
                 Ok(stored) => count.stored = stored[index],
                 Err(_) => count.pending.add(used),
@@ -207,12 +210,20 @@ impl Count {
             project,
             stored: Usage::default(),
             pending: Usage::default(),
+            flushing: Usage::default(),
         }
+    }
+
+    /// Takes what is to be added to the database.
+    fn begin_flush(&mut self) -> Usage {
+        self.flushing = std::mem::take(&mut self.pending);
+        self.flushing
     }
 
     fn total(&self) -> Usage {
         let mut total = self.stored;
         total.add(&self.pending);
+        total.add(&self.flushing);
         total
     }
 }

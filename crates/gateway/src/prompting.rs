@@ -23,7 +23,7 @@ pub(crate) struct Ours {
 
 /// Reads the field `hone`.
 pub(crate) fn ours(fields: &Fields<'_>) -> Result<Ours, Refusal> {
-    let Some(given) = fields.get(OURS) else {
+    let Some(given) = fields.get(OURS).filter(|given| *given != "null") else {
         return Ok(Ours::default());
     };
     serde_json::from_str(given).map_err(|error| {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::TRACES;
 use crate::body::{FieldChange, Fields};
 use crate::call::{Answered, Call, Reply, Unanswered};
-use crate::cascade::{Verdict, local_reply};
+use crate::cascade::{Verdict, is_one_question, local_reply};
 use crate::context::RequestContext;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::exchange::Exchange;
@@ -207,10 +207,8 @@ impl Gateway {
             .as_ref()
             .and_then(|served| Some((served, served.model.prompt()?)))
         else {
-            plan.verdict = self.cascade_verdict(task, &plan.question);
-            if self.tally().is_unknown(task.task_id()) && plan.verdict.is_some() {
-                let read = self.tally().total(&self.engine().db, task.task_id()).await;
-                read.map_err(|error| unavailable(&error.into()))?;
+            if is_one_question(endpoint, fields, &task.policy.cascade.answer) {
+                plan.verdict = self.cascade_verdict(task, &plan.question).await;
             }
             return Ok(plan);
         };
@@ -223,7 +221,10 @@ impl Gateway {
             .engine()
             .nearest_examples(task.task_id(), &plan.question, wanted.k, wanted.min_similarity)
             .await
-            .map_err(|error| unavailable(&error))?;
+            .unwrap_or_else(|error| {
+                tracing::error!(task = task.name, %error, "examples cannot be looked up; the request goes without");
+                Vec::new()
+            });
         plan.changes
             .extend(rendered.changes(endpoint, fields, prompt, &near)?);
         plan.model = Some(prompt.spec.model.clone());

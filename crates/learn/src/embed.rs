@@ -155,7 +155,14 @@ impl Matrix {
 
 /// An orthonormal basis of the strongest right singular directions, shape (features, at most `wanted`).
 fn strongest_directions(rows: &SparseRows, features: usize, wanted: usize, seed: u64) -> Matrix {
-    let columns = (wanted + OVERSAMPLING).min(rows.len()).min(features).max(1);
+    let columns = (wanted + OVERSAMPLING).min(rows.len()).min(features);
+    if columns == 0 {
+        // Texts that share no term have no direction in common.
+        return Matrix {
+            values: Vec::new(),
+            columns: 0,
+        };
+    }
     let mut random = SplitMix::new(seed);
     let signs = (0..features * columns).map(|_| random.sign());
     let mut basis = Matrix {
@@ -359,6 +366,7 @@ mod tests {
         let near = cosine(&asked, &lsa.embed(texts[0]));
         let far = cosine(&asked, &lsa.embed(texts[4]));
         assert!(near > far + 0.3, "{near} {far}");
+        assert_eq!(Lsa::fit(&[""; 60], 4, 7).embed("a"), [] as [f32; 0]);
         assert!(lsa.embed("12345").iter().all(|value| *value == 0.0));
         assert_eq!(
             lsa.embed("a parcel"),

@@ -24,7 +24,7 @@ pub use embed::{Embedder, Lsa};
 pub use features::{Analyser, Block, BlockSettings, Vectoriser};
 pub use linear::{CalibrationMethod, ClassWeight, FeatureSet, LinearSettings, LinearTrainer};
 pub use metrics::{Evaluation, LabelMetrics, Misclassified};
-pub use selective::{Certified, SelectiveCurve, clopper_pearson};
+pub use selective::{Certified, SelectiveCurve, clopper_pearson, exceeds};
 pub use sparse::SparseRows;
 pub use svm::{LabelWeights, SvmProblem, SvmSettings, fit_svm};
 pub use trainer::{FitContext, TrainError, Trainer, TrainingSet, find_trainer};

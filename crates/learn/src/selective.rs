@@ -108,6 +108,22 @@ fn binomial_cdf(k: u32, n: u32, p: f64) -> f64 {
     sum.min(1.0)
 }
 
+/// Whether `wrong` of `total` show, however often one looks, that the true share is above `most`: a mixture of likelihood
+/// ratios over all shares (uniform prior) has reached `1 / delta`, and the observed share is above. The chance that this
+/// ever happens although the share is `most` is at most `delta` (Ville's inequality).
+pub fn exceeds(wrong: u32, total: u32, most: f64, delta: f64) -> bool {
+    if total == 0 || f64::from(wrong) <= f64::from(total) * most {
+        return false;
+    }
+    // ln B(k + 1, n - k + 1) = -ln((n + 1) · C(n, k)).
+    let log_choices: f64 = (1..=wrong)
+        .map(|i| (f64::from(total - wrong + i) / f64::from(i)).ln())
+        .sum();
+    let log_mixture = -(f64::from(total) + 1.0).ln() - log_choices;
+    let log_at_most = f64::from(wrong) * most.ln() + f64::from(total - wrong) * (1.0 - most).ln();
+    log_mixture - log_at_most >= (1.0 / delta).ln()
+}
+
 /// Clopper-Pearson interval of a share: `wrong` of `total`, two-sided at this confidence.
 pub fn clopper_pearson(wrong: u32, total: u32, confidence: f64) -> (f64, f64) {
     if total == 0 {
@@ -152,6 +168,23 @@ mod tests {
         assert!((low - 0.006_229_971_0).abs() < 1e-7, "{low}");
         assert!((high - 0.085_176_053_0).abs() < 1e-7, "{high}");
         assert_eq!(clopper_pearson(0, 0, 0.95), (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_share_above_the_limit_is_noticed_and_one_at_the_limit_seldom() {
+        assert!(!exceeds(1, 1, 0.02, 0.05) || exceeds(2, 2, 0.02, 0.05));
+        assert!(exceeds(30, 300, 0.02, 0.05));
+        assert!(!exceeds(6, 300, 0.02, 0.05));
+        let mut random = SplitMix::new(5);
+        let mut alarms = 0;
+        for _ in 0..300 {
+            let mut wrong = 0;
+            alarms += u32::from((1..=1_000).any(|total| {
+                wrong += u32::from(random.uniform() < 0.05);
+                exceeds(wrong, total, 0.05, 0.05)
+            }));
+        }
+        assert!(alarms <= 15, "{alarms} of 300, looking after every outcome");
     }
 
     #[test]

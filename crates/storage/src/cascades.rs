@@ -1,13 +1,13 @@
-//! What a local classifier in front of an expensive model has answered, passed on and saved, by task.
+//! What a local classifier in front of an expensive model has answered, passed on and saved, by version.
 
-use hone_domain::{ProjectId, TaskId};
+use hone_domain::{ModelVersionId, ProjectId, TaskId};
 
 use crate::{Conn, StorageError};
 
 statements! {
-    ADD = "INSERT INTO cascades (task_id, project_id, answered, passed_on, shadowed, disagreed, saved_tokens, \
-           saved_micro_usd, passed_tokens, passed_micro_usd) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-           ON CONFLICT (task_id) DO UPDATE SET answered = cascades.answered + excluded.answered, \
+    ADD = "INSERT INTO cascades (model_version_id, task_id, project_id, answered, passed_on, shadowed, disagreed, saved_tokens, \
+           saved_micro_usd, passed_tokens, passed_micro_usd) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+           ON CONFLICT (model_version_id) DO UPDATE SET answered = cascades.answered + excluded.answered, \
            passed_on = cascades.passed_on + excluded.passed_on, shadowed = cascades.shadowed + excluded.shadowed, \
            disagreed = cascades.disagreed + excluded.disagreed, \
            saved_tokens = cascades.saved_tokens + excluded.saved_tokens, \
@@ -15,10 +15,10 @@ statements! {
            passed_tokens = cascades.passed_tokens + excluded.passed_tokens, \
            passed_micro_usd = cascades.passed_micro_usd + excluded.passed_micro_usd";
     FIND = "SELECT answered, passed_on, shadowed, disagreed, saved_tokens, saved_micro_usd, passed_tokens, \
-            passed_micro_usd FROM cascades WHERE task_id = $1";
+            passed_micro_usd FROM cascades WHERE model_version_id = $1";
 }
 
-/// Counts of a task's cascade.
+/// Counts of a version's cascade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, sqlx::FromRow)]
 pub struct CascadeCounts {
     /// Requests that the local classifier answered alone.
@@ -53,16 +53,18 @@ impl CascadeCounts {
     }
 }
 
-/// Adds to a task's counts.
+/// Adds to a version's counts.
 pub async fn add(
     conn: &mut Conn,
     project: ProjectId,
     task: TaskId,
+    version: ModelVersionId,
     counts: &CascadeCounts,
 ) -> Result<(), StorageError> {
     execute!(
         conn,
         ADD,
+        version.0,
         task.0,
         project.0,
         counts.answered,
@@ -77,8 +79,8 @@ pub async fn add(
     Ok(())
 }
 
-/// A task's counts.
-pub async fn get(conn: &mut Conn, task: TaskId) -> Result<CascadeCounts, StorageError> {
-    let found = rows!(fetch_optional, conn, CascadeCounts, FIND, task.0)?;
+/// A version's counts.
+pub async fn get(conn: &mut Conn, version: ModelVersionId) -> Result<CascadeCounts, StorageError> {
+    let found = rows!(fetch_optional, conn, CascadeCounts, FIND, version.0)?;
     Ok(found.unwrap_or_default())
 }

@@ -18,6 +18,8 @@ pub(crate) struct CascadeBody {
     /// wrong seldom enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     certified: Option<CertifiedBody>,
+    /// Whether the disagreement is more than the task allows, so that this version answers no more.
+    is_contradicted: bool,
     /// Requests that the classifier answered alone.
     answered: i64,
     /// Requests that it passed on.
@@ -66,6 +68,7 @@ impl CascadeBody {
                 coverage: certified.coverage,
                 observed_error: certified.observed_error,
             }),
+            is_contradicted: standing.is_contradicted,
             answered: counts.answered,
             passed_on: counts.passed_on,
             shadowed: counts.shadowed,
@@ -81,7 +84,7 @@ impl CascadeBody {
     }
 }
 
-/// Show where a task's cascade stands
+/// Show where the cascade of a task's serving version stands
 ///
 /// From which confidence on the task's own classifier answers in place of the model behind it, how often the two disagree
 /// where both were asked, and what was saved.

@@ -8,7 +8,7 @@ use crate::support::{Process, hone, new_key, run_json};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(_disk) = SmallDisk::mount(folder.path(), "6m") else {
+    let Some(disk) = SmallDisk::mount(folder.path(), "6m") else {
         return;
     };
     let key = new_key(folder.path(), None);
@@ -57,6 +57,17 @@ async fn a_full_disk_is_said_plainly_and_nothing_acknowledged_is_lost() {
             .unwrap();
         assert_eq!(shown.status(), 200, "an acknowledged interaction is gone");
     }
+    disk.remount("size=60m");
+    let body = json!({ "task": "intent", "input": "there is room again" });
+    let request = http
+        .post(format!("{}/v1/interactions", server.address))
+        .bearer_auth(&key)
+        .json(&body);
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        201,
+        "with room it goes on by itself"
+    );
 }
 
 #[test]

@@ -80,26 +80,49 @@ impl Prompt {
         let messages = self.spec.messages.iter().enumerate();
         messages
             .map(|(index, message)| {
-                let rendered = self
-                    .environment
+                let mut rendered = Bounded::default();
+                self.environment
                     .get_template(&name_of(index))
-                    .and_then(|template| template.render(minijinja::value::Serde(inputs)))
+                    .and_then(|template| {
+                        let inputs = minijinja::value::Serde(inputs);
+                        template.render_captured_to(inputs, &mut rendered).map(drop)
+                    })
                     .map_err(|error| {
-                        PromptProblem(format!("message {index} of the prompt: {}", explain(&error)))
+                        let problem = if rendered.is_too_long {
+                            "is longer than a mebibyte when rendered".to_owned()
+                        } else {
+                            explain(&error)
+                        };
+                        PromptProblem(format!("message {index} of the prompt: {problem}"))
                     })?;
-                if rendered.len() > MAX_RENDERED_BYTES {
-                    let problem = format!(
-                        "message {index} of the prompt has {} bytes when rendered",
-                        rendered.len()
-                    );
-                    return Err(PromptProblem(problem));
-                }
                 Ok(RenderedMessage {
                     role: message.role,
-                    text: rendered,
+                    text: String::from_utf8_lossy(&rendered.written).into_owned(),
                 })
             })
             .collect()
+    }
+}
+
+/// What was rendered so far; writing more than is allowed fails, so that no template fills the memory.
+#[derive(Default)]
+struct Bounded {
+    written: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.written.len() + bytes.len() > MAX_RENDERED_BYTES {
+            self.is_too_long = true;
+            return Err(std::io::Error::other("too long"));
+        }
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -159,6 +182,9 @@ mod tests {
         }
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
         assert!(render(endless, &json!({})).unwrap_err().0.contains("fuel"));
+        let large = json!({ "text": "x".repeat(1 << 16), "items": vec![0; 1_000] });
+        let bomb = "{% for i in items %}{{ text }}{% endfor %}";
+        assert!(render(bomb, &large).unwrap_err().0.contains("mebibyte"));
     }
 
     #[test]

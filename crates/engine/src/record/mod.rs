@@ -29,6 +29,8 @@ use crate::EngineError;
 /// Requests waiting for the writer beyond which callers are refused.
 const MAX_REQUESTS: usize = 16_384;
 const RETRY_AFTER_S: u64 = 1;
+/// When the oldest record has waited so long, the database does not take any, and nothing more is begun.
+const MAX_LAG: Duration = Duration::from_secs(5);
 /// What a record takes up beside its texts.
 const ROW_BYTES: usize = 512;
 
@@ -295,9 +297,11 @@ impl Recorder {
         self.queue_bytes.saturating_sub(self.room.available_permits())
     }
 
-    /// Whether the queue can take more without waiting.
+    /// Whether the queue can take more without waiting for long.
     pub fn has_room(&self) -> bool {
-        self.room.available_permits() > self.queue_bytes / 16 && self.sender.capacity() > 0
+        self.lag() < MAX_LAG
+            && self.room.available_permits() > self.queue_bytes / 16
+            && self.sender.capacity() > 0
     }
 
     /// Checks an interaction and adds it to a batch; gives its id.

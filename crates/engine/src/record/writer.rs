@@ -17,6 +17,8 @@ use uuid::Uuid;
 use super::{Backlog, InteractionRecord, Record, RecordOutcome, Recorded, Request};
 use crate::effects::Effects;
 
+/// How long to wait before records that nobody waits for are written again.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How often a group is written at most when the database ends the transaction in favour of another one.
 const WRITE_ATTEMPTS: usize = 4;
 
@@ -47,7 +49,7 @@ impl Writer {
             // The queue is in order: nothing that waits is older than the first of the group.
             self.backlog.set_oldest(Some(first.queued_at));
             let group = self.gather(first, &mut receiver, &stop).await;
-            self.write_group(group).await;
+            self.write_group(group, &stop).await;
             self.backlog.set_oldest(None);
         }
     }
@@ -79,19 +81,47 @@ impl Writer {
         group
     }
 
-    async fn write_group(&self, group: Vec<Request>) {
-        let (mut replies, mut records) = (Vec::with_capacity(group.len()), Vec::new());
-        for request in group {
+    /// Writes a group: what somebody waits for apart from what nobody waits for, as the one is told when the database cannot
+    /// take it and the other is kept.
+    async fn write_group(&self, group: Vec<Request>, stop: &CancellationToken) {
+        let (awaited, kept): (Vec<Request>, Vec<Request>) =
+            group.into_iter().partition(|request| request.is_awaited);
+        if !awaited.is_empty() {
+            self.write_requests(awaited, None).await;
+        }
+        if !kept.is_empty() {
+            self.write_requests(kept, Some(stop)).await;
+        }
+    }
+
+    /// Writes requests in one transaction and answers them. With `until`, goes on trying until then while the disk is full
+    /// or the database out of reach; meanwhile the queue grows old, which holds back those who answer requests.
+    async fn write_requests(&self, requests: Vec<Request>, until: Option<&CancellationToken>) {
+        let (mut replies, mut records) = (Vec::with_capacity(requests.len()), Vec::new());
+        for request in requests {
             replies.push((request.records.len(), request.reply, request.room));
             records.extend(request.records);
         }
         let (count, started) = (records.len() as u64, Instant::now());
-        let written = self.write_records(records).await.map_err(Arc::new);
+        let group = Group::of(records);
+        let mut written = self.write_records(&group).await;
+        while let (Err(error), Some(stop)) = (&written, until)
+            && (error.is_unwritable() || error.is_transient())
+            && !stop.is_cancelled()
+        {
+            tracing::error!(%error, records = count, "records are kept and written again in a second");
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_WAIT) => {}
+                () = stop.cancelled() => {}
+            }
+            written = self.write_records(&group).await;
+        }
+        let written = written.map_err(Arc::new);
         metrics::histogram!("hone_recorder_commit_seconds").record(started.elapsed().as_secs_f64());
         let outcome = if written.is_ok() { "written" } else { "failed" };
         metrics::counter!("hone_recorder_records_total", "outcome" => outcome).increment(count);
         if let Err(error) = &written {
-            tracing::error!(%error, "a group of records was not written; its senders are told");
+            tracing::error!(%error, records = count, "a group of records was not written");
         }
         let mut outcomes = written.map(Vec::into_iter);
         for (count, reply, _room) in replies {
@@ -106,11 +136,10 @@ impl Writer {
 
     /// Writes all records in one transaction, again when the database asks for it; outcomes come in the order of the
     /// records.
-    async fn write_records(&self, records: Vec<Record>) -> Result<Vec<Recorded>, StorageError> {
-        let group = Group::of(records);
+    async fn write_records(&self, group: &Group) -> Result<Vec<Recorded>, StorageError> {
         let mut attempt = 1;
         loop {
-            match self.write_once(&group).await {
+            match self.write_once(group).await {
                 Err(error) if error.is_rolled_back() && attempt < WRITE_ATTEMPTS => {
                     tracing::warn!(%error, attempt, "a group of records is written again");
                     attempt += 1;

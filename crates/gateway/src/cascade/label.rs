@@ -3,10 +3,12 @@
 use hone_domain::LABEL_PLACE;
 use serde_json::Value;
 
-/// A longer answer is talk and no label.
-const MAX_LABEL_BYTES: usize = 100;
+/// What is longer, in bytes or in words, is talk and no label.
+const MAX_LABEL_BYTES: usize = 64;
+const MAX_LABEL_WORDS: usize = 4;
 
-/// The label that an answer gives by the task's pattern, as one of the `known` ones where it is one in another case.
+/// The label that an answer gives by the task's pattern, as one of the `known` ones where it is one in another case. Another
+/// one counts too, as models name what is new, but not a sentence.
 pub(crate) fn label_in(content: &str, pattern: &str, known: &[String]) -> Option<String> {
     let found = match serde_json::from_str::<Value>(pattern) {
         Ok(pattern) if !pattern.is_string() => {
@@ -23,8 +25,10 @@ pub(crate) fn label_in(content: &str, pattern: &str, known: &[String]) -> Option
     if let Some(known) = known.iter().find(|known| known.eq_ignore_ascii_case(found)) {
         return Some(known.clone());
     }
-    let is_label =
-        !found.is_empty() && found.len() <= MAX_LABEL_BYTES && !found.chars().any(char::is_control);
+    let is_label = !found.is_empty()
+        && found.len() <= MAX_LABEL_BYTES
+        && found.split_whitespace().count() <= MAX_LABEL_WORDS
+        && !found.contains(|character: char| character.is_control() || ",;!?".contains(character));
     is_label.then(|| found.to_owned())
 }
 
@@ -74,6 +78,8 @@ mod tests {
             ("{\"intent\":7}", json, None),
             ("refund", json, None),
             ("line one\nline two", "{label}", None),
+            ("I'm sorry, I can't help with that.", "{label}", None),
+            ("It is about a refund", "{label}", None),
             ("", "{label}", None),
         ] {
             assert_eq!(

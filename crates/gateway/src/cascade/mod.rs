@@ -2,13 +2,14 @@
 
 mod answer;
 mod label;
+mod simple;
 mod tally;
 
 use std::sync::Arc;
 
-use hone_domain::{LABEL_PLACE, TaskId, TaskKind};
+use hone_domain::{LABEL_PLACE, ModelVersionId, TaskKind};
 use hone_engine::Served;
-use hone_learn::{Certified, Evaluation};
+use hone_learn::{Certified, Evaluation, exceeds};
 use hone_storage::StorageError;
 use hone_storage::cascades::CascadeCounts;
 use hone_storage::tasks::Task;
@@ -16,7 +17,8 @@ use uuid::Uuid;
 
 pub(crate) use answer::local_reply;
 pub(crate) use label::label_in;
-pub(crate) use tally::Tally;
+pub(crate) use simple::is_one_question;
+pub(crate) use tally::{Counted, Tally};
 
 use crate::Gateway;
 use crate::route::uniform;
@@ -47,7 +49,7 @@ impl Verdict {
             return pattern.replace(LABEL_PLACE, &self.label);
         }
         let quoted = serde_json::Value::from(self.label.as_str()).to_string();
-        pattern.replace(LABEL_PLACE, quoted.trim_matches('"'))
+        pattern.replace(LABEL_PLACE, &quoted[1..quoted.len() - 1])
     }
 
     /// Who answered, for the record and the client.
@@ -57,17 +59,19 @@ impl Verdict {
 }
 
 /// Where a task's cascade stands.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CascadeStanding {
     /// The certificate of the version that serves; none while the held-out rows do not show one.
     pub certified: Option<Certified>,
-    /// What happened so far.
+    /// What happened with that version so far.
     pub counts: CascadeCounts,
+    /// Whether the shadowed requests contradict the certificate, so that the version answers no more.
+    pub is_contradicted: bool,
 }
 
 impl Gateway {
     /// What the task's classifier says, where it has one and a cascade.
-    pub(crate) fn cascade_verdict(&self, task: &Task, question: &str) -> Option<Verdict> {
+    pub(crate) async fn cascade_verdict(&self, task: &Task, question: &str) -> Option<Verdict> {
         let policy = &task.policy.cascade;
         if task.kind != TaskKind::Classify || !policy.enabled || question.trim().is_empty() {
             return None;
@@ -76,7 +80,9 @@ impl Gateway {
         served.model.classifier()?;
         let answer = self.engine().predict(task, &served, question).ok()?;
         let certified = self.certified(task, &served);
-        let is_certified = certified.is_some_and(|certified| answer.probability >= certified.threshold);
+        let counts = self.cascade_counts(&served).await?;
+        let is_certified = certified.is_some_and(|certified| answer.probability >= certified.threshold)
+            && !is_contradicted(task, &counts);
         Some(Verdict {
             // Abstention has its own threshold, which is for answers without a model behind.
             label: answer
@@ -107,16 +113,43 @@ impl Gateway {
         found
     }
 
+    /// What is known of a version's cascade; without it the version does not answer.
+    async fn cascade_counts(&self, served: &Served) -> Option<CascadeCounts> {
+        let version = ModelVersionId(served.version.id);
+        if let Some(known) = self.tally().known(version) {
+            return Some(known);
+        }
+        let read = self.tally().total(&self.engine().db, version).await;
+        read.inspect_err(|error| tracing::error!(%error, "counts of a cascade cannot be read"))
+            .ok()
+    }
+
     /// Where a task's cascade stands, over all servers.
     pub async fn cascade_standing(&self, task: &Task) -> Result<CascadeStanding, StorageError> {
         self.tally().flush(&self.engine().db).await?;
-        let counts = self.tally().total(&self.engine().db, TaskId(task.id)).await?;
-        let served = self.engine().served(task).ok();
+        let Ok(served) = self.engine().served(task) else {
+            return Ok(CascadeStanding::default());
+        };
+        let version = ModelVersionId(served.version.id);
+        let counts = self.tally().total(&self.engine().db, version).await?;
         Ok(CascadeStanding {
-            certified: served.and_then(|served| self.certified(task, &served)),
+            certified: self.certified(task, &served),
+            is_contradicted: is_contradicted(task, &counts),
             counts,
         })
     }
+}
+
+/// Whether the requests that both were asked show that the two disagree more often than the task allows.
+fn is_contradicted(task: &Task, counts: &CascadeCounts) -> bool {
+    let of = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let delta = 1.0 - task.policy.cascade.confidence;
+    exceeds(
+        of(counts.disagreed),
+        of(counts.shadowed),
+        task.policy.cascade.max_error,
+        delta,
+    )
 }
 
 /// A version, an error rate and a confidence.

@@ -3,53 +3,47 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use hone_domain::{ProjectId, TaskId};
+use hone_domain::{ModelVersionId, ProjectId, TaskId};
 use hone_storage::cascades::{self, CascadeCounts};
 use hone_storage::{Db, StorageError};
+
+/// A version that counts are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Counted {
+    pub version: ModelVersionId,
+    pub task: TaskId,
+    pub project: ProjectId,
+}
 
 /// What the tasks' cascades did.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pending: Mutex<HashMap<TaskId, (ProjectId, CascadeCounts)>>,
-    /// What the database said last, by task: enough for the mean of what a passed request uses.
-    known: Mutex<HashMap<TaskId, CascadeCounts>>,
+    pending: Mutex<HashMap<Counted, CascadeCounts>>,
+    /// What the database said last, with what was counted here since.
+    known: Mutex<HashMap<ModelVersionId, CascadeCounts>>,
 }
 
 impl Tally {
-    /// Adds to a task's counts.
-    pub fn add(&self, project: ProjectId, task: TaskId, counts: &CascadeCounts) {
+    /// Adds to a version's counts.
+    pub fn add(&self, counted: Counted, counts: &CascadeCounts) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, sum) = pending
-            .entry(task)
-            .or_insert_with(|| (project, CascadeCounts::default()));
-        sum.add(counts);
+        pending.entry(counted).or_default().add(counts);
         drop(pending);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(task).or_default().add(counts);
+        known.entry(counted.version).or_default().add(counts);
     }
 
-    /// Tokens and millionths of a USD that a request to the model behind uses on average; `None` before the first.
-    pub fn mean_of_passed(&self, task: TaskId) -> Option<(i64, i64)> {
+    /// What is known of a version without asking the database.
+    pub fn known(&self, version: ModelVersionId) -> Option<CascadeCounts> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = known.get(&task)?;
-        let passed = counts.passed_on + counts.shadowed;
-        (passed > 0).then(|| (counts.passed_tokens / passed, counts.passed_micro_usd / passed))
+        known.get(&version).copied()
     }
 
-    /// Whether the task's earlier counts have to be read first.
-    pub fn is_unknown(&self, task: TaskId) -> bool {
-        !self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(&task)
-    }
-
-    /// Reads what all servers have counted for a task by now.
-    pub async fn total(&self, db: &Db, task: TaskId) -> Result<CascadeCounts, StorageError> {
-        let counts = cascades::get(&mut db.read().await?, task).await?;
+    /// Reads what all servers have counted for a version by now.
+    pub async fn total(&self, db: &Db, version: ModelVersionId) -> Result<CascadeCounts, StorageError> {
+        let counts = cascades::get(&mut db.read().await?, version).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(task, counts);
+        known.insert(version, counts);
         Ok(counts)
     }
 
@@ -62,25 +56,26 @@ impl Tally {
         let written = write(db, &pending).await;
         if written.is_err() {
             let mut now = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            for (task, (project, counts)) in pending {
-                now.entry(task)
-                    .or_insert_with(|| (project, CascadeCounts::default()))
-                    .1
-                    .add(&counts);
+            for (counted, counts) in pending {
+                now.entry(counted).or_default().add(&counts);
             }
         }
         written
     }
 }
 
-async fn write(db: &Db, pending: &HashMap<TaskId, (ProjectId, CascadeCounts)>) -> Result<(), StorageError> {
+async fn write(db: &Db, pending: &HashMap<Counted, CascadeCounts>) -> Result<(), StorageError> {
     // In order, so that two servers lock the same rows in the same order.
-    let mut tasks: Vec<&TaskId> = pending.keys().collect();
-    tasks.sort_unstable();
+    let mut all: Vec<&Counted> = pending.keys().collect();
+    all.sort_unstable();
     let mut conn = db.begin().await?;
-    for task in tasks {
-        let (project, counts) = &pending[task];
-        cascades::add(&mut conn, *project, *task, counts).await?;
+    for counted in all {
+        let Counted {
+            version,
+            task,
+            project,
+        } = *counted;
+        cascades::add(&mut conn, project, task, version, &pending[counted]).await?;
     }
     conn.commit().await
 }

@@ -38,9 +38,10 @@ CREATE TABLE providers (
 ALTER TABLE model_versions ALTER COLUMN dataset_id DROP NOT NULL;
 ALTER TABLE model_versions ALTER COLUMN dataset_hash DROP NOT NULL;
 
--- What a local classifier in front of an expensive model has answered, passed on and saved.
+-- What each version of a local classifier in front of an expensive model has answered, passed on and saved.
 CREATE TABLE cascades (
-    task_id UUID PRIMARY KEY NOT NULL,
+    model_version_id UUID PRIMARY KEY NOT NULL,
+    task_id UUID NOT NULL,
     project_id UUID NOT NULL,
     answered BIGINT NOT NULL,
     passed_on BIGINT NOT NULL,
@@ -51,6 +52,8 @@ CREATE TABLE cascades (
     passed_tokens BIGINT NOT NULL,
     passed_micro_usd BIGINT NOT NULL
 );
+
+CREATE INDEX cascades_by_task ON cascades (task_id);
 
 -- How a person likes answers: learned from edits and ratings, or set by hand.
 CREATE TABLE profiles (

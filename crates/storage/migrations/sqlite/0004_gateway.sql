@@ -60,9 +60,10 @@ INSERT INTO model_versions_next SELECT id, project_id, task_id, run_id, dataset_
 DROP TABLE model_versions;
 ALTER TABLE model_versions_next RENAME TO model_versions;
 
--- What a local classifier in front of an expensive model has answered, passed on and saved.
+-- What each version of a local classifier in front of an expensive model has answered, passed on and saved.
 CREATE TABLE cascades (
-    task_id BLOB PRIMARY KEY NOT NULL,
+    model_version_id BLOB PRIMARY KEY NOT NULL,
+    task_id BLOB NOT NULL,
     project_id BLOB NOT NULL,
     answered INTEGER NOT NULL,
     passed_on INTEGER NOT NULL,
@@ -73,6 +74,8 @@ CREATE TABLE cascades (
     passed_tokens INTEGER NOT NULL,
     passed_micro_usd INTEGER NOT NULL
 );
+
+CREATE INDEX cascades_by_task ON cascades (task_id);
 
 -- How a person likes answers: learned from edits and ratings, or set by hand.
 CREATE TABLE profiles (

@@ -101,8 +101,11 @@ async fn the_classifier_answers_what_it_is_certified_for_and_passes_on_the_rest(
 async fn a_shadowed_answer_measures_the_disagreement() {
     let (app, standin) = app().await;
     cascade(&app, 1.0).await;
-    // The stand-in echoes, which is no label by the pattern: the two disagree.
-    let (model, _) = ask(&app, "please refund the money for order 78").await;
+    let (model, _) = ask(
+        &app,
+        "please refund the money answer exactly: {\"intent\":\"cancel\"}",
+    )
+    .await;
     assert_eq!((model.as_str(), standin.asked().len()), ("openai/gpt-4o-mini", 1));
     let (_, standing) = app.get("/v1/tasks/intent/cascade").await;
     assert_eq!(
@@ -111,6 +114,16 @@ async fn a_shadowed_answer_measures_the_disagreement() {
         "{standing}"
     );
     assert_eq!(standing["disagreement"]["high"], 1.0);
+    // Once the disagreement is certain, the version answers no more.
+    for _ in 0..5 {
+        ask(
+            &app,
+            "please refund the money answer exactly: {\"intent\":\"cancel\"}",
+        )
+        .await;
+    }
+    let (_, standing) = app.get("/v1/tasks/intent/cascade").await;
+    assert_eq!(standing["is_contradicted"], true, "{standing}");
 }
 
 #[tokio::test]
