@@ -24,6 +24,8 @@ mod otlp;
 mod page;
 mod passing;
 mod problem;
+mod profiles;
+mod prompts;
 mod providers;
 mod references;
 mod repeat;
@@ -105,6 +107,12 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(interactions::show::handle))
         .routes(routes!(references::handle))
         .merge(traces())
+        .routes(routes!(prompts::handle))
+        .routes(routes!(
+            profiles::show::handle,
+            profiles::set::handle,
+            profiles::forget::handle
+        ))
         .routes(routes!(openai::models::list))
         .routes(routes!(openai::models::show))
         .routes(routes!(providers::set::handle, providers::remove::handle))

@@ -18,7 +18,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 ///
 /// OTLP over HTTP as protobuf or JSON, gzip accepted. Spans that ask a model for text become interactions, by the GenAI
 /// conventions of OpenTelemetry, their older names, or OpenInference; `gen_ai.evaluation.result` events become feedback.
-/// `hone.task` on a span or its resource names the task; without it the task is `otlp`. Other spans are skipped; one that
+/// `hone.task` on a span or its resource names the task; without it, or where it does not exist, the task is `otlp`. Other spans are skipped; one that
 /// comes again changes nothing.
 #[utoipa::path(post, path = "/otlp/v1/traces", tag = "gateway", security(("key" = [])),
     request_body(content((Vec<u8> = "application/x-protobuf"), (Object = "application/json"))),

@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod object;
 mod policy;
+mod profile;
 mod prompt;
 mod provider;
 mod scope;
@@ -49,6 +50,7 @@ pub use policy::{
     PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SplitShares, TaskKind, TaskPolicy,
     TrainingPolicy, TrainingTrigger,
 };
+pub use profile::{AnswerLength, DetailLevel, Profile};
 pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};
 pub use provider::ProviderKind;
 pub use scope::{Scope, ScopeSet};

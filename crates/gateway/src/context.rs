@@ -12,6 +12,19 @@ use crate::secret::Secret;
 
 const PREFIX: &str = "hone_";
 
+/// A prompt that was made before the request is passed on.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// What the person asked.
+    pub question: String,
+    /// What was made of it.
+    pub prompt: String,
+    /// The version of the task that made it.
+    pub version: Option<uuid::Uuid>,
+    /// The model of that version.
+    pub model: Option<String>,
+}
+
 /// What a client says of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestContext {
@@ -27,6 +40,8 @@ pub(crate) struct RequestContext {
     pub is_opted_out: bool,
     /// The key of a provider that the project brings itself.
     pub provider_key: Option<Secret>,
+    /// The prompt that was made already.
+    pub prepared: Option<Prepared>,
     /// What of the body is not for the provider: our fields in `metadata`.
     pub changes: Vec<FieldChange>,
 }
@@ -72,6 +87,7 @@ impl RequestContext {
                 .parsed("opt_out", "is neither true nor false")?
                 .unwrap_or(false),
             provider_key: given.text("provider_key")?.map(|key| Secret::new(&key)),
+            prepared: None,
             changes: change.into_iter().collect(),
         })
     }

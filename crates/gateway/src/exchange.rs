@@ -126,9 +126,9 @@ impl Exchange {
         }
     }
 
-    /// Notes the prompt that a version of the task made of the request.
-    pub fn prompted(&mut self, version: Uuid, prompt: String) {
-        self.model_version = Some(version);
+    /// Notes the prompt that was made of the request, and the version of the task that made it.
+    pub fn prompted(&mut self, version: Option<Uuid>, prompt: String) {
+        self.model_version = version;
         if let Some(record) = &mut self.record {
             record.structured_prompt = Some(prompt);
         }
@@ -400,9 +400,8 @@ fn judge(recorded: Result<Vec<hone_engine::Recorded>, hone_engine::EngineError>)
         }
         Err(error) => {
             tracing::error!(%error, "an answered request was not recorded");
-            let message = format!(
-                "the answer is there, but could not be recorded, which the task's policy asks for: {error}"
-            );
+            let message =
+                format!("the answer is there, but could not be recorded, and is not given without: {error}");
             Err(Refusal::new(RefusalKind::NotRecorded, message))
         }
     }

@@ -228,6 +228,20 @@ impl Gateway {
         &self.0.tracker
     }
 
+    /// Who answers for a model of a task, which is named with its provider.
+    pub(crate) async fn candidate_of_task(
+        &self,
+        project: ProjectId,
+        endpoint: Endpoint,
+        model: &str,
+    ) -> Result<Candidate, Refusal> {
+        let (name, own) = model.split_once('/').unwrap_or((model, ""));
+        match self.find_provider(project, name).await? {
+            Some(provider) => self.checked(endpoint, provider, own),
+            None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),
+        }
+    }
+
     /// Who answers for a model as the client names it: `provider/model`, or a model alone for the endpoint's own protocol.
     pub(crate) async fn candidate(
         &self,

@@ -72,8 +72,8 @@ struct Plan {
     changes: Vec<FieldChange>,
     /// The model of the version that serves.
     model: Option<String>,
-    /// That version, with the prompt it made.
-    prompted: Option<(Uuid, String)>,
+    /// That version, where there is one, with the prompt that was made.
+    prompted: Option<(Option<Uuid>, String)>,
     /// What the task's own classifier says.
     verdict: Option<Verdict>,
 }
@@ -107,13 +107,30 @@ impl Gateway {
         let started = Instant::now();
         let fields = Fields::read(body)?;
         let context = RequestContext::read(headers, &fields)?;
+        self.answer_in(caller, endpoint, headers, body, context, started)
+            .await
+    }
+
+    /// Answers a request of which everything that is said beside it is known.
+    pub(crate) async fn answer_in(
+        &self,
+        caller: &GatewayCaller,
+        endpoint: Endpoint,
+        headers: &HeaderMap,
+        body: &Bytes,
+        context: RequestContext,
+        started: Instant,
+    ) -> Result<Response<ReplyBody>, Refusal> {
+        let fields = Fields::read(body)?;
         let asked_model = fields.text("model").ok_or_else(|| {
             let message = "the field model is missing or no text; write provider/model or task:<name>";
             Refusal::new(RefusalKind::Invalid, message)
         })?;
         let project = caller.project();
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
-        let plan = self.plan(&task, endpoint, &asked_model, &fields).await?;
+        let plan = self
+            .plan(&task, endpoint, &asked_model, &fields, &context)
+            .await?;
         let candidates = self
             .candidates(project, endpoint, &asked_model, &task, &plan, &context)
             .await?;
@@ -190,7 +207,16 @@ impl Gateway {
         endpoint: Endpoint,
         asked_model: &str,
         fields: &Fields<'_>,
+        context: &RequestContext,
     ) -> Result<Plan, Refusal> {
+        if let Some(prepared) = &context.prepared {
+            return Ok(Plan {
+                question: prepared.question.clone(),
+                model: prepared.model.clone(),
+                prompted: Some((prepared.version, prepared.prompt.clone())),
+                ..Plan::default()
+            });
+        }
         let ours = ours(fields)?;
         let mut plan = Plan {
             question: question(endpoint, fields),
@@ -228,7 +254,7 @@ impl Gateway {
         plan.changes
             .extend(rendered.changes(endpoint, fields, prompt, &near)?);
         plan.model = Some(prompt.spec.model.clone());
-        plan.prompted = Some((served.version.id, rendered.as_text()));
+        plan.prompted = Some((Some(served.version.id), rendered.as_text()));
         Ok(plan)
     }
 
@@ -259,7 +285,15 @@ impl Gateway {
             wait.await?;
         }
         let created_s = self.engine().ids.now_us() / SECOND_US;
-        let body = local_reply(endpoint, is_streamed, id, &model, &content, created_s);
+        let body = local_reply(
+            endpoint,
+            is_streamed,
+            id,
+            is_recorded,
+            &model,
+            &content,
+            created_s,
+        );
         let mut response = Response::new(ReplyBody::whole(body));
         let content_type = if is_streamed {
             "text/event-stream"
@@ -468,7 +502,7 @@ impl Gateway {
         }
         let (mut candidates, mut not_spoken) = (Vec::with_capacity(names.len()), None);
         for name in names {
-            match self.candidate(project, endpoint, name).await {
+            match self.candidate_of_task(project, endpoint, name).await {
                 Ok(candidate) => candidates.push(candidate),
                 Err(refusal) if refusal.kind == RefusalKind::NotSpoken => not_spoken = Some(refusal),
                 Err(refusal) => return Err(refusal),
@@ -536,7 +570,7 @@ fn forwarded(headers: &HeaderMap) -> HeaderMap {
     forwarded
 }
 
-fn unavailable(error: &EngineError) -> Refusal {
+pub(crate) fn unavailable(error: &EngineError) -> Refusal {
     tracing::error!(%error, "a request cannot be placed");
     Refusal::new(
         RefusalKind::Unavailable,

@@ -42,6 +42,14 @@ impl ReplyBody {
         Self(Inner::Whole(Some(bytes)))
     }
 
+    /// The bytes of a reply that is whole.
+    pub fn into_whole(self) -> Option<Bytes> {
+        match self.0 {
+            Inner::Whole(bytes) => bytes,
+            Inner::Stream(_) => None,
+        }
+    }
+
     pub(crate) fn stream(reply: StreamedReply) -> Self {
         Self(Inner::Stream(Box::new(reply)))
     }

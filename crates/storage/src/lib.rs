@@ -21,6 +21,7 @@ pub mod interactions;
 pub mod jobs;
 pub mod keys;
 pub mod leases;
+pub mod profiles;
 pub mod progress;
 pub mod projects;
 pub mod providers;
@@ -56,6 +57,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         jobs::STATEMENTS,
         keys::STATEMENTS,
         leases::STATEMENTS,
+        profiles::STATEMENTS,
         progress::STATEMENTS,
         projects::STATEMENTS,
         providers::STATEMENTS,

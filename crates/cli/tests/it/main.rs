@@ -11,5 +11,6 @@ mod cluster;
 mod commands;
 mod crash;
 mod disk;
+mod gateway;
 mod page;
 mod support;

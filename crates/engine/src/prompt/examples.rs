@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hone_domain::TaskId;
+use hone_domain::{Split, TaskId};
 use hone_learn::{Embedder, Lsa};
 use hone_storage::examples;
 use moka::future::Cache;
@@ -84,7 +84,6 @@ impl ExampleIndex {
             .map(|(number, similarity)| (similarity, number))
             .collect();
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        found.truncate(k);
         let example = |(similarity, number): (f64, usize)| {
             let (input, target) = self.pairs[number].clone();
             NearExample {
@@ -93,8 +92,15 @@ impl ExampleIndex {
                 similarity,
             }
         };
-        found.into_iter().map(example).collect()
+        let others = found
+            .into_iter()
+            .filter(|&(_, number)| !is_same(&self.pairs[number].0, question));
+        others.take(k).map(example).collect()
     }
+}
+
+fn is_same(a: &str, b: &str) -> bool {
+    hone_text::normalise(a) == hone_text::normalise(b)
 }
 
 impl Engine {
@@ -128,7 +134,10 @@ impl Engine {
             drop(conn);
             before = page.last().map(|example| example.id);
             let is_last = page.len() < PAGE as usize;
-            let usable = page.into_iter().filter(examples::Example::is_usable);
+            // What is held out stays so, or versions would be compared on what they were shown.
+            let usable = page.into_iter().filter(|example| {
+                example.is_usable() && example.split.as_deref() != Some(Split::Test.as_str())
+            });
             pairs.extend(usable.filter_map(|example| Some((example.input.0, example.target.0?))));
             if is_last || pairs.len() >= MAX_EXAMPLES {
                 break;
@@ -159,6 +168,12 @@ mod tests {
             found
                 .iter()
                 .all(|example| example.similarity >= 0.2 && example.input.contains("parcel"))
+        );
+        assert!(
+            index
+                .nearest("My parcel is late!", 1, 0.2)
+                .iter()
+                .all(|example| example.target != "sorry")
         );
         assert!(
             ExampleIndex::of(Vec::new())

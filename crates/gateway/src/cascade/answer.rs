@@ -11,23 +11,35 @@ pub(crate) fn local_reply(
     endpoint: Endpoint,
     is_streamed: bool,
     id: InteractionId,
+    is_recorded: bool,
     model: &str,
     content: &str,
     created_s: i64,
 ) -> Bytes {
+    // What is not recorded has no id to give feedback on.
+    let told = is_recorded.then_some(id);
     let reply = match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Embeddings => chat(is_streamed, id, model, content, created_s),
-        Endpoint::Responses => response(is_streamed, id, model, content, created_s),
-        Endpoint::Messages => message(is_streamed, id, model, content),
+        Endpoint::ChatCompletions | Endpoint::Embeddings => {
+            chat(is_streamed, id, told, model, content, created_s)
+        }
+        Endpoint::Responses => response(is_streamed, id, told, model, content, created_s),
+        Endpoint::Messages => message(is_streamed, id, told, model, content),
     };
     Bytes::from(reply)
 }
 
-fn chat(is_streamed: bool, id: InteractionId, model: &str, content: &str, created: i64) -> String {
+fn chat(
+    is_streamed: bool,
+    id: InteractionId,
+    told: Option<InteractionId>,
+    model: &str,
+    content: &str,
+    created: i64,
+) -> String {
     let usage = json!({ "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 });
     let whole = |object: &str, choice: Value| {
         json!({ "id": format!("chatcmpl-{id}"), "object": object, "created": created, "model": model,
-            "choices": [choice], "hone_interaction_id": id })
+            "choices": [choice], "hone_interaction_id": told })
     };
     if !is_streamed {
         let said = json!({ "role": "assistant", "content": content, "refusal": null });
@@ -51,14 +63,21 @@ fn chat(is_streamed: bool, id: InteractionId, model: &str, content: &str, create
     .concat()
 }
 
-fn response(is_streamed: bool, id: InteractionId, model: &str, content: &str, created: i64) -> String {
+fn response(
+    is_streamed: bool,
+    id: InteractionId,
+    told: Option<InteractionId>,
+    model: &str,
+    content: &str,
+    created: i64,
+) -> String {
     let text = json!({ "type": "output_text", "text": content, "annotations": [] });
     let item_id = format!("msg_{id}");
     let item = json!({ "type": "message", "id": item_id, "status": "completed", "role": "assistant", "content": [text] });
     let whole = json!({ "id": format!("resp_{id}"), "object": "response", "created_at": created, "model": model,
         "status": "completed", "error": null, "incomplete_details": null, "instructions": null, "metadata": {},
         "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [], "top_p": null,
-        "output": [item], "hone_interaction_id": id,
+        "output": [item], "hone_interaction_id": told,
         "usage": { "input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
             "input_tokens_details": { "cached_tokens": 0 }, "output_tokens_details": { "reasoning_tokens": 0 } } });
     if !is_streamed {
@@ -88,11 +107,17 @@ fn response(is_streamed: bool, id: InteractionId, model: &str, content: &str, cr
     numbered.collect::<Vec<_>>().concat()
 }
 
-fn message(is_streamed: bool, id: InteractionId, model: &str, content: &str) -> String {
+fn message(
+    is_streamed: bool,
+    id: InteractionId,
+    told: Option<InteractionId>,
+    model: &str,
+    content: &str,
+) -> String {
     let usage = json!({ "input_tokens": 0, "output_tokens": 0 });
     let whole = json!({ "id": format!("msg_{id}"), "type": "message", "role": "assistant", "model": model,
         "content": [{ "type": "text", "text": content }], "stop_reason": "end_turn", "stop_sequence": null,
-        "usage": usage, "hone_interaction_id": id });
+        "usage": usage, "hone_interaction_id": told });
     if !is_streamed {
         return whole.to_string();
     }
@@ -104,7 +129,7 @@ fn message(is_streamed: bool, id: InteractionId, model: &str, content: &str) -> 
         json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": content } }),
         json!({ "type": "content_block_stop", "index": 0 }),
         json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn", "stop_sequence": null }, "usage": usage }),
-        json!({ "type": "message_stop", "hone_interaction_id": id }),
+        json!({ "type": "message_stop", "hone_interaction_id": told }),
     ];
     events.iter().map(named_event).collect::<Vec<_>>().concat()
 }

@@ -33,7 +33,7 @@ pub enum TraceEncoding {
 
 impl Gateway {
     /// Records what an export of spans says of model calls; gives how many. Answered when it is durable. Spans that name
-    /// no task (`hone.task`) belong to the task `default_task`; tasks that are missing are made. What is recorded of a call
+    /// no task (`hone.task`), or one that does not exist, belong to the task `default_task`, which is made when it is missing. What is recorded of a call
     /// is as the task's policy says.
     pub async fn record_traces(
         &self,
@@ -53,7 +53,7 @@ impl Gateway {
             let name = call.task.as_deref().unwrap_or(default_task);
             let task = match tasks.get(name) {
                 Some(task) => task.clone(),
-                None => self.default_task(project, name).await?,
+                None => self.task_of_span(project, name, default_task).await?,
             };
             tasks.insert(name.to_owned(), task.clone());
             let record = match self.recording_content(&task, false) {
@@ -91,6 +91,19 @@ impl Gateway {
             recorder.write(batch).await.map_err(|error| not_written(&error))?;
         }
         Ok(count)
+    }
+
+    /// The task that a span names, or the default one where there is no such task.
+    async fn task_of_span(
+        &self,
+        project: ProjectId,
+        name: &str,
+        default_task: &str,
+    ) -> Result<Arc<Task>, Refusal> {
+        match self.engine().get_task(project, name).await {
+            Ok(task) => Ok(task),
+            Err(_) => self.default_task(project, default_task).await,
+        }
     }
 
     /// Adds the cost by the price table where the span has tokens and no cost.

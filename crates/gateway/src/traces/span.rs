@@ -47,6 +47,9 @@ const TOKENS_OUTPUT: [&str; 3] = [
 ];
 const COST_USD: [&str; 2] = ["llm.cost.total", "gen_ai.usage.cost"];
 
+/// Spans that start later, in the year 2200, have no clock.
+const LATEST_START_NS: u64 = 7_258_118_400_000_000_000;
+
 /// A model call that a span tells of, with what was said of it.
 #[derive(Debug)]
 pub(crate) struct SeenCall {
@@ -104,9 +107,14 @@ pub(crate) fn read(project: ProjectId, span: Span, resource: &Document) -> Optio
         cost_usd: attributes
             .number(&COST_USD)
             .filter(|usd| (0.0..=1e6).contains(usd)),
-        latency_ms: (span.end_time_unix_nano > 0).then_some(elapsed_ns as f64 / 1e6),
-        first_token_ms: first_token_s.map(|seconds| seconds * 1e3).filter(|ms| *ms >= 0.0),
-        occurred_at: (span.start_time_unix_nano > 0)
+        latency_ms: (span.end_time_unix_nano > 0)
+            .then_some(elapsed_ns as f64 / 1e6)
+            .filter(|&ms| is_duration(ms)),
+        first_token_ms: first_token_s
+            .map(|seconds| seconds * 1e3)
+            .filter(|&ms| is_duration(ms)),
+        occurred_at: (1..LATEST_START_NS)
+            .contains(&span.start_time_unix_nano)
             .then(|| format_rfc3339((span.start_time_unix_nano / 1_000) as i64)),
         ..NewInteraction::default()
     };
@@ -118,6 +126,11 @@ pub(crate) fn read(project: ProjectId, span: Span, resource: &Document) -> Optio
         record,
         feedback,
     })
+}
+
+/// Whether it is a time that a call may take, in milliseconds: up to a day.
+fn is_duration(milliseconds: f64) -> bool {
+    (0.0..=86_400_000.0).contains(&milliseconds)
 }
 
 /// The model as `provider/model`.
@@ -185,8 +198,7 @@ fn asked(attributes: &Document, events: &[(String, Document)]) -> Vec<Message> {
         .iter()
         .filter_map(|(kind, fields)| {
             let role = kind.strip_prefix("gen_ai.")?.strip_suffix(".message")?;
-            let content = fields.text(&["content", "gen_ai.event.content", "body"])?;
-            Some(json!({ "role": role, "content": content }))
+            Some(json!({ "role": role, "content": event_text(fields)? }))
         })
         .collect();
     if !of_events.is_empty() {
@@ -252,16 +264,22 @@ fn answered(attributes: &Document, events: &[(String, Document)]) -> Answered {
                 .1
                 .text(&["gen_ai.completion"])
         })
-        .or_else(|| {
-            event(events, "gen_ai.choice")?
-                .1
-                .text(&["content", "message", "gen_ai.event.content"])
-        })
+        .or_else(|| event_text(&event(events, "gen_ai.choice")?.1))
         .or_else(|| attributes.text(&["output.value"]));
     Answered {
         text: text.and_then(|text| answer_text(&Value::String(text))),
         document: None,
     }
+}
+
+/// What an event of a message says: a text, or a document with the message.
+fn event_text(fields: &Document) -> Option<String> {
+    let found = fields.get(&["content", "message", "gen_ai.event.content", "body"])?;
+    let document = match found {
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| found.clone()),
+        other => other.clone(),
+    };
+    answer_text(document.get("message").unwrap_or(&document))
 }
 
 fn event<'a>(events: &'a [(String, Document)], wanted: &str) -> Option<&'a (String, Document)> {

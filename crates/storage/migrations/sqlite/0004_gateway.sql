@@ -77,7 +77,7 @@ CREATE TABLE cascades (
 
 CREATE INDEX cascades_by_task ON cascades (task_id);
 
--- How a person likes answers: learned from edits and ratings, or set by hand.
+-- How a person likes answers, as set by hand; the rest is learned from what they say of answers.
 CREATE TABLE profiles (
     project_id BLOB NOT NULL,
     subject_id BLOB NOT NULL,
@@ -85,3 +85,4 @@ CREATE TABLE profiles (
     updated_at_us INTEGER NOT NULL,
     PRIMARY KEY (project_id, subject_id)
 );
+CREATE INDEX interactions_by_subject ON interactions (project_id, subject_id) WHERE subject_id IS NOT NULL;

@@ -4,6 +4,7 @@ mod cascade;
 mod endings;
 mod limits;
 mod passing;
+mod prompts;
 mod providers;
 mod sdks;
 mod traces;

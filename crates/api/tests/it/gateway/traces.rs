@@ -11,6 +11,7 @@ fn text(key: &str, value: &str) -> Value {
 #[tokio::test]
 async fn spans_become_interactions_once_and_evaluations_feedback() {
     let (app, _standin) = app().await;
+    generate_task(&app, "assist", json!({})).await;
     let span = json!({ "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174",
         "startTimeUnixNano": "1760000000000000000", "endTimeUnixNano": "1760000000250000000",
         "attributes": [text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", "openai"),
