@@ -17,10 +17,6 @@ use clap::Parser as _;
 
 use crate::args::Args;
 
-/// Records are made on one thread and freed on another, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let output = output::Output::new(args.json);
