@@ -71,6 +71,14 @@ pub(super) fn read(reader: &HistoryReader, row: &Document) -> Result<Told, Probl
     })
 }
 
+/// The value of a score; true is one.
+fn number_of(row: &Document) -> Option<f64> {
+    match row.get(&["value"]) {
+        Some(Value::Bool(value)) => Some(f64::from(u8::from(*value))),
+        _ => row.number(&["value"]),
+    }
+}
+
 fn tags(row: &Document) -> Vec<String> {
     let tags = row.document(&["tags"]).unwrap_or_default();
     let tags = tags.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -85,7 +93,7 @@ fn score(reader: &HistoryReader, row: &Document) -> Result<Told, Problem> {
     let is_boolean = row.text(&["dataType", "data_type"]).as_deref() == Some("BOOLEAN");
     let comment = row.text(&["comment"]);
     let said = row.text(&["stringValue", "string_value"]);
-    let feedback = match row.number(&["value"]) {
+    let feedback = match number_of(row) {
         Some(value) if row.text(&["dataType", "data_type"]).as_deref() != Some("CATEGORICAL") => {
             NewFeedback {
                 text: comment,
@@ -101,9 +109,21 @@ fn score(reader: &HistoryReader, row: &Document) -> Result<Told, Problem> {
             }
         }
     };
-    let of_call = row.text(&["observationId", "observation_id"]);
+    // The third version of its API names what a score is about in one object.
+    let about = row.document(&["subject"]).unwrap_or_default();
+    let about_of = |kind: &str| {
+        about["id"]
+            .as_str()
+            .filter(|_| about["kind"] == kind)
+            .map(str::to_owned)
+    };
+    let of_call = row
+        .text(&["observationId", "observation_id"])
+        .or_else(|| about_of("observation"));
     let conversation = row
         .text(&["sessionId", "session_id", "traceId", "trace_id"])
+        .or_else(|| about_of("session"))
+        .or_else(|| about_of("trace"))
         .and_then(name);
     if of_call.is_none() && conversation.is_none() {
         return Err("belongs to no observation, trace or session".to_owned());

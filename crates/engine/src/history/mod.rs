@@ -154,7 +154,7 @@ fn name(text: String) -> Option<String> {
 /// A time as RFC 3339; times without a zone are UTC, as the tools write them.
 fn time(text: Option<String>) -> Option<String> {
     let text = text?;
-    let joined = text.trim().replacen(' ', "T", 1);
+    let joined = text.trim().replacen(' ', "T", 1).replace(' ', "");
     let candidates = [joined.clone(), format!("{joined}Z")];
     candidates
         .into_iter()
@@ -257,6 +257,13 @@ mod tests {
                 (call.id, Some(true))
             );
         }
+        let of_third = json!({ "id": "s3", "name": "ok", "dataType": "BOOLEAN", "value": true,
+            "subject": { "kind": "observation", "id": "a1", "traceId": "t1" } });
+        let told = read(HistorySource::Langfuse, of_third).unwrap();
+        assert_eq!(
+            (told.feedback[0].up, told.feedback[0].interaction_id.is_some()),
+            (Some(true), true)
+        );
         let of_trace = json!({ "id": "s2", "trace_id": "t1", "name": "helpfulness", "data_type": "NUMERIC", "value": 0.5, "source": "EVAL" });
         let told = read(HistorySource::Langfuse, of_trace).unwrap();
         assert_eq!(

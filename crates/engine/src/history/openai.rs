@@ -25,7 +25,7 @@ pub(super) fn read(reader: &HistoryReader, row: &Document) -> Result<Told, Probl
     let interaction = NewInteraction {
         id: Some(reader.id_of_row(row)),
         input,
-        output: answer_text(last),
+        output: answer_text(last).or_else(|| last["refusal"].as_str().map(str::to_owned)),
         reply: last.get("tool_calls").and_then(|_| document(last)),
         request: document(&json!({ "messages": before })),
         ..NewInteraction::default()
