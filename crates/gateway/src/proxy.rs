@@ -537,7 +537,7 @@ fn span_of(endpoint: Endpoint, asked_model: &str, task: &Task, context: &Request
         otel.status_code = Empty,
         gen_ai.operation.name = if endpoint == Endpoint::Embeddings { "embeddings" } else { "chat" },
         gen_ai.request.model = asked_model,
-        gen_ai.conversation.id = context.conversation,
+        gen_ai.conversation.id = context.conversation.as_ref().filter(|_| !context.is_opted_out),
         gen_ai.provider.name = Empty,
         gen_ai.response.model = Empty,
         gen_ai.usage.input_tokens = Empty,
