@@ -93,12 +93,7 @@ impl AppState {
 
     /// The key of a project's pseudonyms, which never changes.
     pub(crate) async fn pseudonym_key(&self, project: ProjectId) -> Result<[u8; 32], EngineError> {
-        let stored = self.project(project).await?;
-        let mut key = [0; 32];
-        for (byte, stored) in key.iter_mut().zip(&stored.pseudonym_key) {
-            *byte = *stored;
-        }
-        Ok(key)
+        Ok(self.project(project).await?.pseudonym_key())
     }
 
     /// The project; a change of its limits reaches every server within seconds.

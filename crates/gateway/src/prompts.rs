@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use hone_domain::{Identity, Profile, PromptSpec, SubjectId, TaskKind};
-use hone_engine::{EngineError, Prompt};
+use hone_engine::Prompt;
 use http::{HeaderMap, Response};
 use serde_json::json;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::context::{Prepared, RequestContext};
 use crate::endpoint::Endpoint;
 use crate::gateway::GatewayCaller;
 use crate::prompting::Rendered;
+use crate::proxy::{AskedRequest, unavailable};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::stream::ReplyBody;
 
@@ -74,20 +75,7 @@ impl Gateway {
         let started = Instant::now();
         check(&request)?;
         let project = caller.project();
-        let task = self
-            .engine()
-            .get_task(project, &request.task)
-            .await
-            .map_err(|error| match error {
-                EngineError::NotFound { .. } => {
-                    let message = format!(
-                        "task \"{0}\" does not exist; `hone task create {0} --kind generate` makes it",
-                        request.task
-                    );
-                    Refusal::new(RefusalKind::NotFound, message)
-                }
-                other => crate::proxy::unavailable(&other),
-            })?;
+        let task = self.named_task(project, &request.task).await?;
         if task.kind != TaskKind::Generate {
             let message = format!(
                 "task \"{}\" labels texts; prompts take a task of kind generate",
@@ -99,7 +87,7 @@ impl Gateway {
             Some(subject) => {
                 let subject = SubjectId::derive(project, &caller.pseudonym_key, &subject.user_id);
                 let known = self.engine().profile(project, subject).await;
-                known.map_err(|error| crate::proxy::unavailable(&error))?.profile
+                known.map_err(|error| unavailable(&error))?.profile
             }
             None => Profile::default(),
         };
@@ -119,12 +107,7 @@ impl Gateway {
             "profile": { "style": profile.style, "length": profile.length, "detail": profile.detail },
         });
         let rendered = Rendered::new(&prompt, Some(inputs))?;
-        let wanted = &prompt.spec.examples;
-        let near = self
-            .engine()
-            .nearest_examples(task.task_id(), &request.input, wanted.k, wanted.min_similarity)
-            .await
-            .unwrap_or_default();
+        let near = self.examples_for(&task, &prompt, &request.input).await;
         let bare = Bytes::from(json!({ "model": format!("task:{}", task.name) }).to_string());
         let fields = Fields::read(&bare)?;
         let body = fields.write(&rendered.changes(Endpoint::ChatCompletions, &fields, &prompt, &near)?);
@@ -148,10 +131,14 @@ impl Gateway {
             }),
             ..RequestContext::default()
         };
-        let endpoint = Endpoint::ChatCompletions;
-        let response = self
-            .answer_in(caller, endpoint, &HeaderMap::new(), &body, context, started)
-            .await?;
+        let asked = AskedRequest {
+            endpoint: Endpoint::ChatCompletions,
+            headers: &HeaderMap::new(),
+            body: &body,
+            fields: &Fields::read(&body)?,
+            started,
+        };
+        let response = self.answer_in(caller, &asked, context).await?;
         Ok(GeneratedPrompt {
             structured_prompt,
             profile,

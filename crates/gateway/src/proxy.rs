@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hone_domain::{ProjectId, RecordingContent, SECOND_US, TaskKind, TaskPolicy};
-use hone_engine::EngineError;
+use hone_engine::{EngineError, NearExample, Prompt};
 use hone_storage::tasks::Task;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -65,6 +65,16 @@ const NOT_PASSED_BACK: [&str; 12] = [
     "upgrade",
 ];
 
+/// A request as it came.
+pub(crate) struct AskedRequest<'a> {
+    pub endpoint: Endpoint,
+    pub headers: &'a HeaderMap,
+    pub body: &'a Bytes,
+    /// The body's fields.
+    pub fields: &'a Fields<'a>,
+    pub started: Instant,
+}
+
 /// What a task makes of a request before anybody is asked.
 #[derive(Debug, Default)]
 struct Plan {
@@ -107,30 +117,37 @@ impl Gateway {
         let started = Instant::now();
         let fields = Fields::read(body)?;
         let context = RequestContext::read(headers, &fields)?;
-        self.answer_in(caller, endpoint, headers, body, context, started)
-            .await
+        let asked = AskedRequest {
+            endpoint,
+            headers,
+            body,
+            fields: &fields,
+            started,
+        };
+        self.answer_in(caller, &asked, context).await
     }
 
     /// Answers a request of which everything that is said beside it is known.
     pub(crate) async fn answer_in(
         &self,
         caller: &GatewayCaller,
-        endpoint: Endpoint,
-        headers: &HeaderMap,
-        body: &Bytes,
+        asked: &AskedRequest<'_>,
         context: RequestContext,
-        started: Instant,
     ) -> Result<Response<ReplyBody>, Refusal> {
-        let fields = Fields::read(body)?;
+        let &AskedRequest {
+            endpoint,
+            headers,
+            body,
+            fields,
+            started,
+        } = asked;
         let asked_model = fields.text("model").ok_or_else(|| {
             let message = "the field model is missing or no text; write provider/model or task:<name>";
             Refusal::new(RefusalKind::Invalid, message)
         })?;
         let project = caller.project();
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
-        let plan = self
-            .plan(&task, endpoint, &asked_model, &fields, &context)
-            .await?;
+        let plan = self.plan(&task, endpoint, &asked_model, fields, &context).await?;
         let candidates = self
             .candidates(project, endpoint, &asked_model, &task, &plan, &context)
             .await?;
@@ -173,7 +190,7 @@ impl Gateway {
         }
         let call = Call {
             endpoint,
-            fields: &fields,
+            fields,
             original: body,
             changes,
             asked_model: &asked_model,
@@ -242,20 +259,30 @@ impl Gateway {
         if plan.question.is_empty() {
             plan.question = rendered.question().unwrap_or_default().to_owned();
         }
-        let wanted = &prompt.spec.examples;
-        let near = self
-            .engine()
-            .nearest_examples(task.task_id(), &plan.question, wanted.k, wanted.min_similarity)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::error!(task = task.name, %error, "examples cannot be looked up; the request goes without");
-                Vec::new()
-            });
+        let near = self.examples_for(task, prompt, &plan.question).await;
         plan.changes
             .extend(rendered.changes(endpoint, fields, prompt, &near)?);
         plan.model = Some(prompt.spec.model.clone());
         plan.prompted = Some((Some(served.version.id), rendered.as_text()));
         Ok(plan)
+    }
+
+    /// The rated examples that a prompt wants beside a question; none where they cannot be looked up.
+    pub(crate) async fn examples_for(
+        &self,
+        task: &Task,
+        prompt: &Prompt,
+        question: &str,
+    ) -> Vec<NearExample> {
+        let wanted = &prompt.spec.examples;
+        let found = self
+            .engine()
+            .nearest_examples(task.task_id(), question, wanted.k, wanted.min_similarity)
+            .await;
+        found.unwrap_or_else(|error| {
+            tracing::error!(task = task.name, %error, "examples cannot be looked up; the request goes without");
+            Vec::new()
+        })
     }
 
     /// Counts the request against budgets and rate limits, or refuses it.
@@ -416,13 +443,7 @@ impl Gateway {
     ) -> Result<Arc<Task>, Refusal> {
         let asked = asked_model.strip_prefix("task:").or(context.task.as_deref());
         if let Some(name) = asked {
-            return self.engine().get_task(project, name).await.map_err(|error| match error {
-                EngineError::NotFound { .. } => {
-                    let message = format!("task \"{name}\" does not exist; `hone task create {name} --kind generate` makes it");
-                    Refusal::new(RefusalKind::NotFound, message)
-                }
-                other => unavailable(&other),
-            });
+            return self.named_task(project, name).await;
         }
         let default_task = &self.settings().default_task;
         if endpoint == Endpoint::Embeddings {
@@ -431,6 +452,22 @@ impl Gateway {
                 .await;
         }
         self.default_task(project, default_task).await
+    }
+
+    /// The task that a request names.
+    pub(crate) async fn named_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, Refusal> {
+        self.engine()
+            .get_task(project, name)
+            .await
+            .map_err(|error| match error {
+                EngineError::NotFound { .. } => {
+                    let message = format!(
+                        "task \"{name}\" does not exist; `hone task create {name} --kind generate` makes it"
+                    );
+                    Refusal::new(RefusalKind::NotFound, message)
+                }
+                other => unavailable(&other),
+            })
     }
 
     /// A task for requests that name none, made with the first of them.

@@ -29,6 +29,17 @@ pub struct Project {
     pub limits: Option<Limits>,
 }
 
+impl Project {
+    /// The key of its pseudonyms.
+    pub fn pseudonym_key(&self) -> [u8; 32] {
+        let mut key = [0; 32];
+        for (byte, stored) in key.iter_mut().zip(&self.pseudonym_key) {
+            *byte = *stored;
+        }
+        key
+    }
+}
+
 /// Replaces a project's budget and rate limits.
 pub async fn set_limits(conn: &mut Conn, id: ProjectId, limits: Option<&Limits>) -> Result<(), StorageError> {
     execute!(conn, SET_LIMITS, id.0, limits.map(Json))?;

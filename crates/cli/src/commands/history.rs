@@ -1,7 +1,7 @@
 //! `hone history`: interactions and feedback out of another tool's export.
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,6 +70,8 @@ pub(super) async fn run(app: &App, args: &HistoryArgs, output: Output) -> anyhow
     } else {
         Some(ensure_task(app, args).await?)
     };
+    let project = projects::get(&mut app.engine.db.read().await?, app.project).await?;
+    let pseudonym_key = project.pseudonym_key();
     let bar = output.bar(count_rows(args, format).await?, "rows");
     // Reading blocks, recording does not: rows cross over in batches, of which at most two wait.
     let (sender, mut batches) = tokio::sync::mpsc::channel::<Vec<NumberedRow>>(2);
@@ -78,7 +80,7 @@ pub(super) async fn run(app: &App, args: &HistoryArgs, output: Output) -> anyhow
     bar.inc(report.skipped as u64);
     while let Some(batch) = batches.recv().await {
         let (count, last) = (batch.len(), batch.last().map_or(0, |(number, _)| *number));
-        record(app, task.as_ref(), batch, &mut report).await?;
+        record(app, task.as_ref(), &pseudonym_key, batch, &mut report).await?;
         if task.is_some() {
             position.save(last)?;
         }
@@ -107,12 +109,14 @@ async fn count_rows(args: &HistoryArgs, format: RowFormat) -> anyhow::Result<u64
     }
     let file = args.file.clone();
     let counting = tokio::task::spawn_blocking(move || {
-        let mut lines = 0;
-        for line in std::io::BufReader::new(std::fs::File::open(&file)?).split(b'\n') {
-            line?;
-            lines += 1;
+        // By pieces and not by lines, of which one may be as long as the file.
+        let (mut file, mut piece, mut lines) = (std::fs::File::open(&file)?, vec![0; 1 << 20], 0);
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok::<u64, std::io::Error>(lines),
+                read => lines += piece[..read].split(|&byte| byte == b'\n').count() as u64 - 1,
+            }
         }
-        Ok::<u64, std::io::Error>(lines)
     });
     let shown = args.file.display();
     counting.await?.with_context(|| format!("cannot read {shown}"))
@@ -163,14 +167,11 @@ async fn ensure_task(app: &App, args: &HistoryArgs) -> anyhow::Result<Task> {
 async fn record(
     app: &App,
     task: Option<&Task>,
+    pseudonym_key: &[u8; 32],
     rows: Vec<NumberedRow>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let recorder = app.engine.recorder();
-    let project = projects::get(&mut app.engine.db.read().await?, app.project).await?;
-    let mut pseudonym_key = [0; 32];
-    let length = pseudonym_key.len().min(project.pseudonym_key.len());
-    pseudonym_key[..length].copy_from_slice(&project.pseudonym_key[..length]);
     let (mut batch, now_us) = (RecordBatch::default(), app.engine.ids.now_us());
     for (number, told) in rows {
         report.rows += 1;
@@ -179,7 +180,7 @@ async fn record(
             if let Some((interaction, is_reference)) = told.interaction {
                 match task {
                     Some(task) => recorder
-                        .add_interaction(&mut batch, task, &pseudonym_key, interaction, is_reference, None)
+                        .add_interaction(&mut batch, task, pseudonym_key, interaction, is_reference, None)
                         .map(|_| ())
                         .map_err(|error| problem(&error))?,
                     None => interaction.validate(now_us).map_err(|error| problem(&error))?,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::support::{Process, examples_file, new_key, run_json};
+use crate::support::{Process, examples_file, list_all, new_key, run_json};
 use serde_json::{Value, json};
 
 /// Kills of the server under load.
@@ -34,34 +34,6 @@ async fn load(address: String, key: String, round: usize, client: u32) -> (Vec<S
         }
     }
     (interactions, feedback)
-}
-
-async fn list_all(address: &str, key: &str, path: &str) -> Vec<String> {
-    let http = reqwest::Client::new();
-    let (mut ids, mut after) = (Vec::new(), String::new());
-    loop {
-        let url = format!("{address}{path}?limit=500{after}");
-        let page: Value = http
-            .get(url)
-            .bearer_auth(key)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        ids.extend(
-            page["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|item| item["id"].as_str().unwrap().to_owned()),
-        );
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return ids,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

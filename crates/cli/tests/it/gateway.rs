@@ -8,7 +8,7 @@ use hone_testkit::StandIn;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Process, new_key, run_json};
+use crate::support::{Process, list_all, new_key, run_json};
 
 const CLIENTS: usize = 16;
 const KILLS: usize = 3;
@@ -47,29 +47,6 @@ async fn ask(address: String, key: String) -> Vec<(String, Instant)> {
     }
 }
 
-async fn recorded(address: &str, key: &str) -> HashSet<String> {
-    let http = reqwest::Client::new();
-    let (mut ids, mut after) = (HashSet::new(), String::new());
-    loop {
-        let url = format!("{address}/v1/interactions?task=answers&limit=500{after}");
-        let page: Value = http
-            .get(url)
-            .bearer_auth(key)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        let items = page["items"].as_array().unwrap().iter();
-        ids.extend(items.map(|item| item["id"].as_str().unwrap().to_owned()));
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return ids,
-        }
-    }
-}
-
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_under_load_loses_no_more_than_the_policy_says(
@@ -103,7 +80,10 @@ async fn a_crash_under_load_loses_no_more_than_the_policy_says(
         answered.push(clients.join_all().await.concat());
     }
     let server = Process::start(folder.path(), None, &serve);
-    let recorded = recorded(&server.address, &key).await;
+    let recorded: HashSet<String> = list_all(&server.address, &key, "/v1/interactions")
+        .await
+        .into_iter()
+        .collect();
     for round in answered {
         assert!(round.len() > CLIENTS, "there was load");
         let lost = round

@@ -98,3 +98,32 @@ pub fn new_key(data: &Path, database: Option<&str>) -> String {
         .unwrap()
         .to_owned()
 }
+
+/// The ids of everything that a list has, page by page.
+pub async fn list_all(address: &str, key: &str, path: &str) -> Vec<String> {
+    let http = reqwest::Client::new();
+    let (mut ids, mut after) = (Vec::new(), String::new());
+    loop {
+        let url = format!("{address}{path}?limit=500{after}");
+        let page: serde_json::Value = http
+            .get(url)
+            .bearer_auth(key)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        ids.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return ids,
+        }
+    }
+}

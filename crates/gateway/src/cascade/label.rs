@@ -10,16 +10,13 @@ const MAX_LABEL_WORDS: usize = 4;
 /// The label that an answer gives by the task's pattern, as one of the `known` ones where it is one in another case. Another
 /// one counts too, as models name what is new, but not a sentence.
 pub(crate) fn label_in(content: &str, pattern: &str, known: &[String]) -> Option<String> {
-    let found = match serde_json::from_str::<Value>(pattern) {
-        Ok(pattern) if !pattern.is_string() => {
-            let answer: Value = serde_json::from_str(unfenced(content)).ok()?;
-            at_place(&pattern, &answer)?.as_str()?.to_owned()
-        }
-        _ => {
-            let (before, after) = pattern.split_once(LABEL_PLACE)?;
-            let content = content.trim();
-            content.strip_prefix(before)?.strip_suffix(after)?.to_owned()
-        }
+    let found = if let Some(pattern) = document(pattern) {
+        let answer: Value = serde_json::from_str(unfenced(content)).ok()?;
+        at_place(&pattern, &answer)?.as_str()?.to_owned()
+    } else {
+        let (before, after) = pattern.split_once(LABEL_PLACE)?;
+        let content = content.trim();
+        content.strip_prefix(before)?.strip_suffix(after)?.to_owned()
     };
     let found = found.trim().trim_matches(['"', '.', '`', '\'']).trim();
     if let Some(known) = known.iter().find(|known| known.eq_ignore_ascii_case(found)) {
@@ -30,6 +27,13 @@ pub(crate) fn label_in(content: &str, pattern: &str, known: &[String]) -> Option
         && found.split_whitespace().count() <= MAX_LABEL_WORDS
         && !found.contains(|character: char| character.is_control() || ",;!?".contains(character));
     is_label.then(|| found.to_owned())
+}
+
+/// The pattern of answers that are JSON documents; `None` for one of texts.
+pub(super) fn document(pattern: &str) -> Option<Value> {
+    serde_json::from_str(pattern)
+        .ok()
+        .filter(|pattern: &Value| !pattern.is_string())
 }
 
 /// The value that stands in `answer` where the pattern has the place of the label.
