@@ -28,6 +28,8 @@ enum Command {
         /// How often.
         repeats: usize,
     },
+    /// Answer as a provider does, for benchmarks; print the address.
+    Standin,
     /// Run a benchmark suite beside its peer and append the result to docs/benchmarks.md.
     Bench {
         /// Which one.
@@ -45,6 +47,7 @@ fn main() -> anyhow::Result<()> {
             settings,
             repeats,
         } => bench::fit(&file, &settings, repeats),
+        Command::Standin => bench::standin(),
         Command::Bench { suite } => bench::run(suite),
     }
 }

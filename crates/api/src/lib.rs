@@ -65,11 +65,14 @@ pub fn router(state: AppState) -> Router {
         .merge(health::router())
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::unknown_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(RequestDecompressionLayer::new())
-        .layer(RequestBodyTimeoutLayer::new(BODY_IDLE))
-        .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(middleware::from_fn(problem::name_instance))
+        // Together, the outermost first: each `layer` boxes and copies all that is within it for every request.
+        .layer((
+            middleware::from_fn(problem::name_instance),
+            CatchPanicLayer::custom(problem::from_panic),
+            RequestBodyTimeoutLayer::new(BODY_IDLE),
+            RequestDecompressionLayer::new(),
+            DefaultBodyLimit::max(MAX_BODY_BYTES),
+        ))
         .with_state(state)
 }
 

@@ -16,6 +16,7 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::reply::{Observed, observe};
 use crate::route::{Candidate, uniform};
 use crate::secret::Secret;
+use crate::upstream::{UpstreamBody, UpstreamError};
 
 /// The longest wait for one model while a client waits too.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -61,7 +62,7 @@ pub(crate) enum Reply {
     Stream {
         headers: HeaderMap,
         first: Bytes,
-        rest: reqwest::Body,
+        rest: UpstreamBody,
         /// Whether the count of tokens in it was asked for by us.
         is_usage_ours: bool,
     },
@@ -200,15 +201,21 @@ impl Call<'_> {
         let key = self.key.as_ref().filter(|_| candidate.provider.is_of_project);
         let request = candidate
             .provider
-            .request(self.endpoint, &candidate.model, &self.forwarded, key)
+            .request(
+                self.endpoint,
+                &candidate.model,
+                &self.forwarded,
+                key,
+                sent.clone(),
+            )
             .map_err(|refusal| Setback {
                 outcome: Box::new(Err(refusal)),
                 retry_after: None,
                 is_failure: false,
             })?;
-        let response = match timeout_at(first_byte_by, request.body(sent.clone()).send()).await {
-            Ok(Ok(response)) => http::Response::<reqwest::Body>::from(response),
-            Ok(Err(error)) => return Err(failure(unreachable(candidate, &error))),
+        let response = match timeout_at(first_byte_by, candidate.provider.upstream().send(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failure(unreachable(candidate, &*error))),
             Err(_) => return Err(self.timed_out(candidate)),
         };
         let (parts, mut body) = response.into_parts();
@@ -335,7 +342,7 @@ fn note_end(candidate: &Candidate) {
 }
 
 /// The next piece of a body that holds data.
-pub(crate) async fn next_data(body: &mut reqwest::Body) -> Result<Option<Bytes>, reqwest::Error> {
+pub(crate) async fn next_data(body: &mut UpstreamBody) -> Result<Option<Bytes>, UpstreamError> {
     loop {
         let frame = std::future::poll_fn(|context| std::pin::Pin::new(&mut *body).poll_frame(context)).await;
         match frame {
@@ -354,10 +361,10 @@ pub(crate) async fn next_data(body: &mut reqwest::Body) -> Result<Option<Bytes>,
 
 enum ReadProblem {
     TooLarge,
-    Broken(reqwest::Error),
+    Broken(UpstreamError),
 }
 
-async fn read_whole(body: &mut reqwest::Body, limit: usize) -> Result<Bytes, ReadProblem> {
+async fn read_whole(body: &mut UpstreamBody, limit: usize) -> Result<Bytes, ReadProblem> {
     let first = next_data(body)
         .await
         .map_err(ReadProblem::Broken)?
@@ -404,9 +411,13 @@ fn broken_off(candidate: &Candidate, problem: &str) -> Refusal {
 }
 
 /// The causes of a failed connection without its URL, which is nobody's business but the operator's.
-fn unreachable(candidate: &Candidate, error: &reqwest::Error) -> Refusal {
-    let mut cause = std::error::Error::source(error);
-    let mut innermost = String::from("the connection failed");
+fn unreachable(candidate: &Candidate, error: &(dyn std::error::Error + 'static)) -> Refusal {
+    let mut cause = error.source();
+    let mut innermost = if error.is::<reqwest::Error>() {
+        "the connection failed".to_owned()
+    } else {
+        error.to_string()
+    };
     while let Some(error) = cause {
         innermost = error.to_string();
         cause = error.source();

@@ -113,7 +113,13 @@ impl Gateway {
         };
         let mut providers = Vec::new();
         for (name, provider) in &settings.providers {
-            providers.push(Arc::new(Provider::new(name, provider, trusted.clone(), false)?));
+            providers.push(Arc::new(Provider::new(
+                name,
+                provider,
+                trusted.clone(),
+                settings.connect_timeout,
+                false,
+            )?));
         }
         let prices = PriceTable::with_overrides(&settings.prices)?;
         let parts = Parts {
@@ -134,7 +140,7 @@ impl Gateway {
             stop: CancellationToken::new(),
         };
         let gateway = Self(Arc::new(parts));
-        gateway.keep_limits();
+        gateway.keep_house();
         Ok(gateway)
     }
 
@@ -145,7 +151,7 @@ impl Gateway {
         self.0.tracker.wait().await;
     }
 
-    fn keep_limits(&self) {
+    fn keep_house(&self) {
         let gateway = self.clone();
         self.0.tracker.spawn(async move {
             loop {
@@ -155,6 +161,9 @@ impl Gateway {
                 }
                 if let Err(error) = gateway.tally().flush(&gateway.engine().db).await {
                     tracing::warn!(%error, "counts of cascades cannot be added to the database yet");
+                }
+                for provider in gateway.providers() {
+                    provider.upstream().close_unused(Instant::now());
                 }
                 if is_last {
                     return;
@@ -352,7 +361,13 @@ impl Gateway {
             api_version: None,
             counts_streamed_tokens: true,
         };
-        let provider = Provider::new(name, &settings, self.0.guarded.clone(), true);
+        let provider = Provider::new(
+            name,
+            &settings,
+            self.0.guarded.clone(),
+            self.settings().connect_timeout,
+            true,
+        );
         let provider = provider.map_err(|error| Refusal::new(RefusalKind::Internal, error.to_string()))?;
         Ok(Some(Arc::new(provider)))
     }

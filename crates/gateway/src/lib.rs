@@ -29,6 +29,7 @@ mod settings;
 mod stream;
 mod traces;
 mod transcript;
+mod upstream;
 
 /// Target of the spans that tell of requests, for those who collect traces.
 pub const TRACES: &str = "hone::traces";

@@ -1,5 +1,8 @@
 //! A provider: its URLs, the headers it wants, and whether it is asked at all.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use hone_domain::ProviderKind;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -10,6 +13,7 @@ use crate::endpoint::Endpoint;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::secret::Secret;
 use crate::settings::ProviderSettings;
+use crate::upstream::{Upstream, UpstreamRequest};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// What is sent when the client names no version.
@@ -30,6 +34,7 @@ pub(crate) struct Provider {
     api_key: Option<Secret>,
     api_version: String,
     client: Client,
+    upstream: Upstream,
 }
 
 /// A setting that cannot work.
@@ -42,11 +47,12 @@ pub struct InvalidProvider {
 }
 
 impl Provider {
-    /// Checks the settings; `client` keeps the connections.
+    /// Checks the settings; `client` keeps the connections that are not our own.
     pub fn new(
         name: &str,
         settings: &ProviderSettings,
         client: Client,
+        connect_timeout: Duration,
         is_of_project: bool,
     ) -> Result<Self, InvalidProvider> {
         let invalid = |field, problem: String| InvalidProvider {
@@ -66,6 +72,12 @@ impl Provider {
                 "has characters that a header cannot hold".to_owned(),
             ));
         }
+        // The shared client keeps providers of projects away from private addresses.
+        let upstream = if is_of_project {
+            Upstream::Shared(client.clone())
+        } else {
+            Upstream::to(&base_url, client.clone(), connect_timeout)
+        };
         Ok(Self {
             name: name.to_owned(),
             kind: settings.kind,
@@ -79,6 +91,7 @@ impl Provider {
                 .clone()
                 .unwrap_or_else(|| DEFAULT_AZURE_VERSION.to_owned()),
             client,
+            upstream,
         })
     }
 
@@ -89,7 +102,8 @@ impl Provider {
         model: &str,
         forwarded: &HeaderMap,
         key: Option<&Secret>,
-    ) -> Result<reqwest::RequestBuilder, Refusal> {
+        body: Bytes,
+    ) -> Result<UpstreamRequest, Refusal> {
         let url = self.url(endpoint, model)?;
         let mut headers = forwarded.clone();
         headers.insert(
@@ -97,7 +111,12 @@ impl Provider {
             HeaderValue::from_static("application/json"),
         );
         self.authorise(endpoint.is_native_to(self.kind), &mut headers, key);
-        Ok(self.client.post(url).headers(headers))
+        Ok(UpstreamRequest { url, headers, body })
+    }
+
+    /// The way to it.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// Asks which models there are.
@@ -207,42 +226,34 @@ mod tests {
             api_version: None,
             counts_streamed_tokens: true,
         };
-        Provider::new("p", &settings, Client::new(), false).unwrap()
+        Provider::new("p", &settings, Client::new(), Duration::from_secs(1), false).unwrap()
     }
 
-    fn built(provider: &Provider, endpoint: Endpoint, model: &str) -> reqwest::Request {
-        let request = provider.request(endpoint, model, &HeaderMap::new(), None);
-        request.unwrap().build().unwrap()
+    fn request(provider: &Provider, endpoint: Endpoint, model: &str) -> Result<UpstreamRequest, Refusal> {
+        provider.request(endpoint, model, &HeaderMap::new(), None, Bytes::new())
     }
 
     #[test]
     fn each_kind_has_its_own_urls_and_headers() {
         let openai = provider(ProviderKind::OpenAi, "https://api.openai.com/v1/");
-        let request = built(&openai, Endpoint::ChatCompletions, "gpt-4o");
-        assert_eq!(
-            request.url().as_str(),
-            "https://api.openai.com/v1/chat/completions"
-        );
-        assert_eq!(request.headers()["authorization"], "Bearer sk-secret");
+        let asked = request(&openai, Endpoint::ChatCompletions, "gpt-4o").unwrap();
+        assert_eq!(asked.url.as_str(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(asked.headers["authorization"], "Bearer sk-secret");
 
         let azure = provider(ProviderKind::Azure, "https://me.openai.azure.com");
-        let request = built(&azure, Endpoint::Embeddings, "a/../b");
+        let asked = request(&azure, Endpoint::Embeddings, "a/../b").unwrap();
         assert_eq!(
-            request.url().as_str(),
+            asked.url.as_str(),
             "https://me.openai.azure.com/openai/deployments/a%2F..%2Fb/embeddings?api-version=2024-10-21"
         );
-        assert_eq!(request.headers()["api-key"], "sk-secret");
-        assert!(
-            azure
-                .request(Endpoint::Embeddings, "..", &HeaderMap::new(), None)
-                .is_err()
-        );
+        assert_eq!(asked.headers["api-key"], "sk-secret");
+        assert!(request(&azure, Endpoint::Embeddings, "..").is_err());
 
         let anthropic = provider(ProviderKind::Anthropic, "https://api.anthropic.com/v1");
-        let request = built(&anthropic, Endpoint::Messages, "claude");
-        assert_eq!(request.url().as_str(), "https://api.anthropic.com/v1/messages");
-        assert_eq!(request.headers()["x-api-key"], "sk-secret");
-        assert_eq!(request.headers()["anthropic-version"], "2023-06-01");
+        let asked = request(&anthropic, Endpoint::Messages, "claude").unwrap();
+        assert_eq!(asked.url.as_str(), "https://api.anthropic.com/v1/messages");
+        assert_eq!(asked.headers["x-api-key"], "sk-secret");
+        assert_eq!(asked.headers["anthropic-version"], "2023-06-01");
     }
 
     #[test]

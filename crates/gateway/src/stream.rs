@@ -18,6 +18,7 @@ use crate::provider::Provider;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::route::Candidate;
 use crate::transcript::{EventRole, Transcript};
+use crate::upstream::UpstreamBody;
 
 /// The body of a gateway's reply.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ pub(crate) struct StreamedReply {
     buffer: EventBuffer,
     /// The first piece, which was waited for before the reply began.
     first: Option<Bytes>,
-    upstream: Option<reqwest::Body>,
+    upstream: Option<UpstreamBody>,
     deadline: Pin<Box<Sleep>>,
     bytes_left: usize,
     state: State,
@@ -115,7 +116,7 @@ impl StreamedReply {
         candidate: Candidate,
         is_usage_ours: bool,
         first: Bytes,
-        upstream: reqwest::Body,
+        upstream: UpstreamBody,
         deadline: Instant,
         max_bytes: usize,
     ) -> Self {

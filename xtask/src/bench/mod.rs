@@ -7,6 +7,7 @@ mod server;
 
 use clap::ValueEnum;
 
+pub(crate) use gateway::standin;
 pub(crate) use learn::fit;
 
 /// A benchmark suite.

@@ -363,6 +363,11 @@ impl Server {
         })
     }
 
+    /// The address without its scheme.
+    pub fn host(&self) -> &str {
+        self.address.trim_start_matches("http://")
+    }
+
     /// Runs a command beside the server.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(hone_binary());

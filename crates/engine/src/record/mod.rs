@@ -17,7 +17,7 @@ use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::tasks::Task;
 use hone_storage::{Db, OptionalText, StorageError, StoredText};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -165,17 +165,20 @@ pub struct Recorder {
     backlog: Arc<Backlog>,
 }
 
-/// Since when the oldest record waits that the writer is writing.
+/// What the writer and those who hand it records tell each other beside the queue.
 #[derive(Debug)]
 struct Backlog {
+    /// Told when somebody awaits a record that was queued.
+    hurry: Notify,
     origin: Instant,
-    /// Microseconds after `origin`; 0 when nothing is being written.
+    /// Since when the oldest record waits that the writer is writing, in microseconds after `origin`; 0 when nothing is being written.
     oldest_us: AtomicU64,
 }
 
 impl Backlog {
     fn new() -> Self {
         Self {
+            hurry: Notify::new(),
             origin: Instant::now(),
             oldest_us: AtomicU64::new(0),
         }
@@ -405,7 +408,12 @@ impl Recorder {
         };
         let (request, receipt) = Request::with_receipt(batch, is_awaited, room);
         match self.sender.try_send(request) {
-            Ok(()) => Ok(receipt),
+            Ok(()) => {
+                if is_awaited {
+                    self.backlog.hurry.notify_one();
+                }
+                Ok(receipt)
+            }
             Err(mpsc::error::TrySendError::Closed(request)) => {
                 Err((EngineError::ShuttingDown, request.into_batch()))
             }
@@ -423,6 +431,7 @@ impl Recorder {
             .send(request)
             .await
             .map_err(|_| EngineError::ShuttingDown)?;
+        self.backlog.hurry.notify_one();
         Ok(receipt)
     }
 

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
-use tokio::task::JoinSet;
+
+pub(crate) use self::standin::run as standin;
 
 use self::load::{Answers, Request};
+use self::standin::StandIn;
 use super::learn::build_hone;
 use super::report::{Repeats, append};
 use super::server::Server;
@@ -20,9 +22,17 @@ use super::server::Server;
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 4;
 const REPEATS: usize = 3;
-/// Connections and pause that make a thousand requests a second.
-const THOUSAND_A_SECOND: (usize, Duration) = (50, Duration::from_millis(50));
-const IDLE_STREAMS: usize = 9_000;
+/// Pairs of runs with and without Hone.
+const PAIRS: usize = 5;
+/// Connections, and the pause between the requests of each, that make a thousand requests a second.
+const PACED: (usize, Duration) = (50, Duration::from_millis(50));
+/// Each takes two of the server's open files, of which a process here may have 20,000.
+const IDLE_STREAMS: usize = 9_900;
+/// Loads as fast as they are answered.
+const SATURATED: [(&str, bool); 2] = [
+    ("plain, 64 connections", false),
+    ("streamed (19 events), 64 connections", true),
+];
 
 pub(crate) fn run(with_peers: bool) -> anyhow::Result<()> {
     build_hone()?;
@@ -52,177 +62,127 @@ fn body(model: &str, is_streamed: bool) -> String {
 }
 
 async fn measure(with_peers: bool) -> anyhow::Result<String> {
-    let mut tasks = JoinSet::new();
-    let standin = standin::start(&mut tasks).await?;
+    let standin = StandIn::start()?;
     let mut table =
         String::from("| what | through | requests a second | p50 ms | p99 ms |\n|---|---|---|---|---|\n");
-    let direct = |is_streamed| {
-        Request::post(
-            &standin,
-            "/v1/chat/completions",
-            "",
-            &body("gpt-4o-mini", is_streamed),
-        )
-    };
-    row(
-        &mut table,
-        "plain, 64 connections",
-        "stand-in alone",
-        &direct(false),
-        None,
-    )
-    .await?;
-    row(
-        &mut table,
-        "streamed (19 events), 64 connections",
-        "stand-in alone",
-        &direct(true),
-        None,
-    )
-    .await?;
-    let at_rate = Some(THOUSAND_A_SECOND.1);
-    let base = row(
-        &mut table,
-        "plain, 1,000 a second",
-        "stand-in alone",
-        &direct(false),
-        at_rate,
-    )
-    .await?;
-    let base_first = row(
-        &mut table,
-        "streamed, 1,000 a second, to the first event",
-        "stand-in alone",
-        &direct(true),
-        at_rate,
-    )
-    .await?;
-    hone(&mut table, &standin, &base, &base_first).await?;
+    for (what, is_streamed) in SATURATED {
+        row(&mut table, what, "stand-in alone", &direct(&standin, is_streamed)).await?;
+    }
+    hone(&mut table, &standin).await?;
     if with_peers {
-        peers::measure(&mut table, &standin).await?;
+        peers::measure(&mut table, &standin.address).await?;
     }
     Ok(table)
 }
 
-/// Repeats a load and writes its row; gives the last repetition's answers and how many there were in all.
-async fn row(
-    table: &mut String,
-    what: &str,
-    through: &str,
-    request: &Request,
-    pause: Option<Duration>,
-) -> anyhow::Result<Measured> {
-    let connections = if pause.is_some() {
-        THOUSAND_A_SECOND.0
-    } else {
-        CONNECTIONS
-    };
-    let warm = load::run(request, connections, 1, pause).await;
+/// A request to the stand-in itself.
+fn direct(standin: &StandIn, is_streamed: bool) -> Request {
+    let body = body("gpt-4o-mini", is_streamed);
+    Request::post(&standin.address, "/v1/chat/completions", "", &body)
+}
+
+/// Repeats a load without pauses and writes its row; gives how many requests were answered, with those before.
+async fn row(table: &mut String, what: &str, through: &str, request: &Request) -> anyhow::Result<usize> {
+    let warm = load::run(request, CONNECTIONS, 1, None).await;
     let warm = warm.with_context(|| format!("{what} through {through}"))?;
     let mut runs = Vec::new();
     for _ in 0..REPEATS {
-        runs.push(load::run(request, connections, SECONDS, pause).await?);
+        runs.push(load::run(request, CONNECTIONS, SECONDS, None).await?);
     }
-    let is_first = what.contains("first event");
-    let at = |share: f64| {
-        let of = |run: &Answers| {
-            if is_first {
-                run.first_ms(share)
-            } else {
-                run.whole_ms(share)
-            }
-        };
-        Repeats::new(runs.iter().map(of).collect()).median()
-    };
+    let at = |share| Repeats::new(runs.iter().map(|run| run.whole_ms(share)).collect()).median();
     let per_second = Repeats::new(runs.iter().map(Answers::per_second).collect());
-    let (p50_ms, p99_ms) = (at(0.5), at(0.99));
-    writeln!(
-        table,
-        "| {what} | {through} | {} | {p50_ms:.2} | {p99_ms:.2} |",
-        per_second.shown(0)
-    )?;
-    eprint_row(what, through, per_second.median(), p50_ms, p99_ms);
-    let answered = warm.count() + runs.iter().map(Answers::count).sum::<usize>();
-    Ok(Measured {
-        p50_ms,
-        p99_ms,
-        answered,
-    })
+    write_row(table, what, through, &per_second, [at(0.5), at(0.99)])?;
+    Ok(warm.count() + runs.iter().map(Answers::count).sum::<usize>())
 }
 
-struct Measured {
-    p50_ms: f64,
-    p99_ms: f64,
-    /// Requests that were answered, with those before the measurement.
-    answered: usize,
+/// What Hone adds to a thousand requests a second: each run beside one of the stand-in alone. Gives how many requests
+/// Hone answered.
+async fn added(
+    table: &mut String,
+    what: &str,
+    alone: &Request,
+    through: &Request,
+    at: fn(&Answers, f64) -> f64,
+) -> anyhow::Result<usize> {
+    let mut answered = 0;
+    let (mut with, mut without, mut difference) = ([vec![], vec![]], [vec![], vec![]], [vec![], vec![]]);
+    for _ in 0..PAIRS {
+        let base = load::run(alone, PACED.0, SECONDS, Some(PACED.1)).await?;
+        let run = load::run(through, PACED.0, SECONDS, Some(PACED.1)).await?;
+        answered += run.count();
+        for (place, share) in [0.5, 0.99].into_iter().enumerate() {
+            with[place].push(at(&run, share));
+            without[place].push(at(&base, share));
+            difference[place].push(at(&run, share) - at(&base, share));
+        }
+    }
+    for (through, values) in [
+        ("stand-in alone", without),
+        ("Hone, recording on", with),
+        ("added by Hone", difference),
+    ] {
+        let [p50_ms, p99_ms] = values.map(Repeats::new);
+        let (p50_ms, p99_ms) = (p50_ms.shown(2), p99_ms.shown(2));
+        eprint_row(&format!("{what} | {through}: p50 {p50_ms} ms, p99 {p99_ms} ms"));
+        writeln!(
+            table,
+            "| {what}, 1,000 a second | {through} | | {p50_ms} | {p99_ms} |"
+        )?;
+    }
+    Ok(answered)
+}
+
+fn write_row(
+    table: &mut String,
+    what: &str,
+    through: &str,
+    per_second: &Repeats,
+    [p50_ms, p99_ms]: [f64; 2],
+) -> anyhow::Result<()> {
+    let per_second = per_second.shown(0);
+    eprint_row(&format!(
+        "{what} | {through}: {per_second}/s, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms"
+    ));
+    writeln!(
+        table,
+        "| {what} | {through} | {per_second} | {p50_ms:.2} | {p99_ms:.2} |"
+    )?;
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "progress of a long benchmark")]
-fn eprint_row(what: &str, through: &str, per_second: f64, p50_ms: f64, p99_ms: f64) {
-    eprintln!("{what} | {through}: {per_second:.0}/s, p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms");
+fn eprint_row(row: &str) {
+    eprintln!("{row}");
 }
 
-async fn hone(
-    table: &mut String,
-    standin: &str,
-    base: &Measured,
-    base_first: &Measured,
-) -> anyhow::Result<()> {
-    let config =
-        format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
-    let server = Server::start_with(None, Some(&config))?;
-    let address = server.address.trim_start_matches("http://").to_owned();
+async fn hone(table: &mut String, standin: &StandIn) -> anyhow::Result<()> {
+    let server = started(standin)?;
     let headers = format!("Authorization: Bearer {}\r\n", server.key);
     let request = |model: &str, is_streamed| {
-        Request::post(
-            &address,
-            "/openai/v1/chat/completions",
-            &headers,
-            &body(model, is_streamed),
-        )
+        let body = body(model, is_streamed);
+        Request::post(server.host(), "/openai/v1/chat/completions", &headers, &body)
     };
-    let plain = request("standin/gpt-4o-mini", false);
-    let streamed = request("standin/gpt-4o-mini", true);
-    let at_rate = Some(THOUSAND_A_SECOND.1);
     let mut answered = 0;
-    for (what, request) in [
-        ("plain, 64 connections", &plain),
-        ("streamed (19 events), 64 connections", &streamed),
-    ] {
-        answered += row(table, what, "Hone, recording on", request, None)
-            .await?
-            .answered;
+    for (what, is_streamed) in SATURATED {
+        let request = request("standin/gpt-4o-mini", is_streamed);
+        answered += row(table, what, "Hone, recording on", &request).await?;
         ensure_recorded(&server, answered).await?;
     }
-    let at = row(
-        table,
-        "plain, 1,000 a second",
-        "Hone, recording on",
-        &plain,
-        at_rate,
-    )
-    .await?;
-    let first = row(
-        table,
-        "streamed, 1,000 a second, to the first event",
-        "Hone, recording on",
-        &streamed,
-        at_rate,
-    )
-    .await?;
+    for (what, is_streamed, at) in [
+        ("plain", false, Answers::whole_ms as fn(&Answers, f64) -> f64),
+        ("streamed, to the first event", true, Answers::first_ms),
+    ] {
+        let (alone, through) = (
+            direct(standin, is_streamed),
+            request("standin/gpt-4o-mini", is_streamed),
+        );
+        answered += added(table, what, &alone, &through, at).await?;
+        ensure_recorded(&server, answered).await?;
+    }
+    let resident_mb = server.resident_mb();
     writeln!(
         table,
-        "| added at 1,000 a second | Hone, recording on | | {:.2} | {:.2} |\n\
-         | added to the first event at 1,000 a second | Hone, recording on | | {:.2} | {:.2} |",
-        at.p50_ms - base.p50_ms,
-        at.p99_ms - base.p99_ms,
-        first.p50_ms - base_first.p50_ms,
-        first.p99_ms - base_first.p99_ms
-    )?;
-    writeln!(
-        table,
-        "| resident after this load, MiB | Hone | {:.0} | | |",
-        server.resident_mb()
+        "| resident after this load, MiB | Hone | {resident_mb:.0} | | |"
     )?;
     server.run(&[
         "task",
@@ -233,24 +193,23 @@ async fn hone(
         "--policy",
         r#"{"recording":{"moment":"before_reply"},"gateway":{"models":[{"model":"standin/gpt-4o-mini"}]}}"#,
     ])?;
-    answered += at.answered + first.answered;
-    ensure_recorded(&server, answered).await?;
-    let durable = request("task:durable", false);
-    answered += row(
-        table,
-        "plain, 64 connections, recorded before the reply",
-        "Hone, SQLite",
-        &durable,
-        None,
-    )
-    .await?
-    .answered;
+    let what = "plain, 64 connections, recorded before the reply";
+    answered += row(table, what, "Hone, SQLite", &request("task:durable", false)).await?;
     ensure_recorded(&server, answered).await?;
     writeln!(
         table,
         "| recorded interactions, counted after every run, equal answered requests | Hone | {answered} | | |"
     )?;
     idle_streams(table, standin).await
+}
+
+/// A server that asks the stand-in.
+fn started(standin: &StandIn) -> anyhow::Result<Server> {
+    let config = format!(
+        "[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\n",
+        standin.address
+    );
+    Server::start_with(None, Some(&config))
 }
 
 /// Fails unless as many interactions are recorded as requests were answered; the last ones have some milliseconds.
@@ -264,26 +223,19 @@ async fn ensure_recorded(server: &Server, answered: usize) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn idle_streams(table: &mut String, standin: &str) -> anyhow::Result<()> {
-    let config =
-        format!("[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{standin}/v1\"\n");
-    let server = Server::start_with(None, Some(&config))?;
-    let address = server.address.trim_start_matches("http://").to_owned();
+async fn idle_streams(table: &mut String, standin: &StandIn) -> anyhow::Result<()> {
+    let server = started(standin)?;
     let headers = format!("Authorization: Bearer {}\r\n", server.key);
     let held = json!({ "model": "standin/hold", "stream": true, "messages": [{ "role": "user", "content": "wait" }] });
-    let request = Request::post(
-        &address,
-        "/openai/v1/chat/completions",
-        &headers,
-        &held.to_string(),
-    );
+    let path = "/openai/v1/chat/completions";
+    let request = Request::post(server.host(), path, &headers, &held.to_string());
     let before = server.resident_mb();
     let open = load::open_streams(&request, IDLE_STREAMS).await?;
+    let (count, resident_mb) = (open.len(), server.resident_mb());
+    eprint_row(&format!("{count} open streams: {resident_mb:.0} MiB"));
     writeln!(
         table,
-        "| {} open streams, MiB | Hone | {:.0} (before {before:.0}) | | |",
-        open.len(),
-        server.resident_mb()
+        "| {count} open streams, MiB | Hone | {resident_mb:.0} (before {before:.0}) | | |"
     )?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::load::Request;
-use super::{body, row};
+use super::{SATURATED, body, row};
 
 const LITELLM: &str = "litellm[proxy]==1.106.2";
 /// The longest that a peer may take to start.
@@ -90,15 +90,9 @@ async fn rows(
     request: impl Fn(bool) -> Request,
 ) -> anyhow::Result<()> {
     use std::fmt::Write as _;
-    row(table, "plain, 64 connections", through, &request(false), None).await?;
-    row(
-        table,
-        "streamed (19 events), 64 connections",
-        through,
-        &request(true),
-        None,
-    )
-    .await?;
+    for (what, is_streamed) in SATURATED {
+        row(table, what, through, &request(is_streamed)).await?;
+    }
     writeln!(
         table,
         "| resident after this load, MiB | {through} | {:.0} | | |",

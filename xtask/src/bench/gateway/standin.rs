@@ -1,5 +1,8 @@
-//! A provider that answers at once: the same reply every time, whole or as a stream of 19 events.
+//! A provider that answers at once: the same reply every time, whole or as a stream of 19 events. It is a process of its
+//! own, as providers are: within the process of the load an answer would take a third of the time.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,20 +11,52 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// Events of a streamed answer, with the count of tokens and the end.
-pub(super) const EVENTS: usize = 19;
+const EVENTS: usize = 19;
 
-/// Serves on a free port of the loopback until the set is dropped.
-pub(super) async fn start(tasks: &mut JoinSet<()>) -> anyhow::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?.to_string();
-    let (whole, stream) = (whole_reply(), streamed_reply());
-    tasks.spawn(async move {
+/// A stand-in that runs until this is dropped.
+pub(super) struct StandIn {
+    process: Child,
+    pub address: String,
+}
+
+impl StandIn {
+    pub fn start() -> anyhow::Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("standin")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = process.stdout.take().context("no output")?;
+        let mut address = String::new();
+        BufReader::new(output).read_line(&mut address)?;
+        Ok(Self {
+            process,
+            address: address.trim_end().to_owned(),
+        })
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Serves on a free port of the loopback, which it prints, until it is killed.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
+        let (whole, stream) = (whole_reply(), streamed_reply());
         let mut connections = JoinSet::new();
-        while let Ok((connection, _)) = listener.accept().await {
+        loop {
+            let (connection, _) = listener.accept().await?;
             connections.spawn(serve(connection, whole.clone(), stream.clone()));
         }
-    });
-    Ok(address)
+    })
 }
 
 async fn serve(mut connection: TcpStream, whole: Vec<u8>, stream: Vec<u8>) -> anyhow::Result<()> {
