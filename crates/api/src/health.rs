@@ -9,7 +9,7 @@ use hone_domain::Scope;
 use hone_storage::deployments;
 
 use crate::auth::Caller;
-use crate::{AppState, Problem};
+use crate::{AppState, Problem, ProblemKind};
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
@@ -18,10 +18,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/metrics", get(metrics))
 }
 
-/// Ready when the database answers.
+/// Ready when the database answers and what was recorded gets written.
 async fn ready(State(state): State<AppState>) -> Result<&'static str, Problem> {
     let mut conn = state.engine.db.read().await?;
     deployments::list_serving(&mut conn).await?;
+    if !state.engine.recorder().has_room() {
+        let detail = "records wait to be written: the disk is full, or the database slow or out of reach";
+        return Err(Problem::new(ProblemKind::Unavailable, detail));
+    }
     Ok("ready")
 }
 

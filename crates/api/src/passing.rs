@@ -6,7 +6,7 @@ use axum::extract::{FromRequest as _, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hone_domain::{ProjectId, Scope};
-use hone_gateway::{Endpoint, GatewayCaller, Refusal, RefusalKind, refuse};
+use hone_gateway::{Endpoint, GatewayCaller, Refusal, RefusalKind, refuse_asked};
 
 use crate::AppState;
 
@@ -18,7 +18,7 @@ pub(crate) async fn pass(state: &AppState, endpoint: Endpoint, request: Request)
             let response = Box::pin(state.gateway.proxy(&caller, endpoint, &headers, body)).await;
             response.map(Body::new)
         }
-        Err(refusal) => refuse(&refusal, endpoint.dialect()).map(Body::new),
+        Err(refusal) => refuse_asked(&refusal, endpoint).map(Body::new),
     }
 }
 

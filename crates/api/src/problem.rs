@@ -275,7 +275,8 @@ impl From<StorageError> for Problem {
     }
 }
 
-/// Names the path in a problem: the handlers that find problems do not know it.
+/// Names the path in a problem: the handlers that find problems do not know it. At the endpoints of SDKs a problem takes the
+/// shape that they understand.
 pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
@@ -284,6 +285,14 @@ pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
         response = Problem::new(ProblemKind::UnknownEncoding, detail).into_response();
     }
     if let Some(mut problem) = response.extensions_mut().remove::<ProblemBody>() {
+        if let Some((dialect, _)) = dialect_of(&path) {
+            let kind = if problem.status < 500 {
+                RefusalKind::Invalid
+            } else {
+                RefusalKind::Internal
+            };
+            return refuse(&Refusal::new(kind, problem.detail), dialect).map(Body::new);
+        }
         problem.instance = Some(path);
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = serde_json::to_string(&problem).unwrap_or_default().into();

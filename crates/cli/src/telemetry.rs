@@ -21,6 +21,90 @@ const SECONDS: [f64; 16] = [
     0.000_1, 0.000_3, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0,
 ];
 
+/// What is counted, in the words of `# HELP`.
+const COUNTERS: [(&str, &str); 11] = [
+    (
+        "hone_http_requests_total",
+        "Requests to Hone's own endpoints by path, method and status.",
+    ),
+    (
+        "hone_gateway_requests_total",
+        "Requests for models by endpoint, provider (local: the task's own classifier) and outcome.",
+    ),
+    (
+        "hone_gateway_refusals_total",
+        "Requests for models that Hone itself refused, by endpoint and kind.",
+    ),
+    (
+        "hone_gateway_errors_total",
+        "Failed attempts at providers by provider and kind: a status or a word.",
+    ),
+    ("hone_gateway_retries_total", "Repeated attempts by provider."),
+    (
+        "hone_gateway_tokens_total",
+        "Tokens by provider and direction, as providers count them.",
+    ),
+    (
+        "hone_gateway_cost_micro_usd_total",
+        "Cost by provider in millionths of a USD.",
+    ),
+    (
+        "hone_cascade_decisions_total",
+        "Requests to tasks with a cascade by what it decided; disagreed ones are also shadowed.",
+    ),
+    (
+        "hone_cascade_saved_tokens_total",
+        "Tokens that local answers saved, by the mean of those that were passed on.",
+    ),
+    (
+        "hone_cascade_saved_micro_usd_total",
+        "Cost that local answers saved, likewise, in millionths of a USD.",
+    ),
+    (
+        "hone_recorder_records_total",
+        "Interactions and feedback by what became of them.",
+    ),
+];
+/// What is measured when it is looked at.
+const GAUGES: [(&str, &str); 4] = [
+    (
+        "hone_recorder_queue_bytes",
+        "Bytes of records that wait to be written.",
+    ),
+    (
+        "hone_recorder_lag_seconds",
+        "How long the oldest record has waited that is not durable yet.",
+    ),
+    ("hone_jobs_due", "Background jobs that are due and not begun."),
+    (
+        "hone_gateway_models_left_alone",
+        "Models that are not asked for a while because they failed, by provider.",
+    ),
+];
+/// Durations.
+const HISTOGRAMS: [(&str, &str); 5] = [
+    (
+        "hone_http_request_seconds",
+        "Time to answer at Hone's own endpoints, by path.",
+    ),
+    (
+        "hone_gateway_request_seconds",
+        "Time from a request for a model to the end of its answer, by endpoint.",
+    ),
+    (
+        "hone_gateway_upstream_seconds",
+        "Of that, the wait for providers until a whole answer or the beginning of a stream.",
+    ),
+    (
+        "hone_gateway_first_token_seconds",
+        "Time to the first token of streams, by endpoint.",
+    ),
+    (
+        "hone_recorder_commit_seconds",
+        "Time of a group of records in the database.",
+    ),
+];
+
 /// Sends traces until it is dropped; what waits is sent then.
 #[derive(Debug)]
 pub(crate) struct Traces(SdkTracerProvider);
@@ -81,5 +165,15 @@ fn provider(endpoint: &str, config: &Config) -> anyhow::Result<SdkTracerProvider
 pub(crate) fn count() -> anyhow::Result<PrometheusHandle> {
     let builder =
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
-    Ok(builder.install_recorder()?)
+    let handle = builder.install_recorder()?;
+    for (name, meaning) in COUNTERS {
+        metrics::describe_counter!(name, meaning);
+    }
+    for (name, meaning) in GAUGES {
+        metrics::describe_gauge!(name, meaning);
+    }
+    for (name, meaning) in HISTOGRAMS {
+        metrics::describe_histogram!(name, metrics::Unit::Seconds, meaning);
+    }
+    Ok(handle)
 }

@@ -114,6 +114,11 @@ impl Engine {
         Ok(())
     }
 
+    /// What the engine waits for when it stops.
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
     pub(crate) fn example_indexes(&self) -> &ExampleIndexes {
         &self.example_indexes
     }

@@ -190,6 +190,11 @@ impl Call<'_> {
         self.may_count_tokens && candidate.provider.counts_streamed_tokens
     }
 
+    /// The key that the project brings, for its own provider.
+    fn key_for(&self, candidate: &Candidate) -> Option<&Secret> {
+        self.key.as_ref().filter(|_| candidate.provider.is_of_project)
+    }
+
     async fn attempt(
         &self,
         candidate: &Candidate,
@@ -198,7 +203,7 @@ impl Call<'_> {
     ) -> Result<Reply, Setback> {
         let first_token = Duration::from_millis(self.policy.first_token_timeout_ms);
         let first_byte_by = deadline.min(Instant::now() + first_token);
-        let key = self.key.as_ref().filter(|_| candidate.provider.is_of_project);
+        let key = self.key_for(candidate);
         let request = candidate
             .provider
             .request(
@@ -277,11 +282,12 @@ impl Call<'_> {
             });
         }
         let retry_after = retry_after(&parts.headers);
+        let body = candidate.provider.without_key(self.key_for(candidate), body);
         let reply = Reply::Whole {
             status,
             headers: parts.headers,
+            observed: Observed::of_error(&body),
             body,
-            observed: Observed::default(),
         };
         let is_worth_repeating = matches!(
             status,

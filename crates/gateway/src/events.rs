@@ -18,19 +18,21 @@ pub(crate) struct EventTooLong;
 impl EventBuffer {
     /// Adds what arrived; gives the whole events of it as one piece of bytes.
     pub fn push(&mut self, arrived: Bytes) -> Result<Bytes, EventTooLong> {
-        // Most pieces that a provider sends end with an event: they pass without being copied.
-        let mut whole = if self.kept.is_empty() {
-            arrived
+        let whole = if self.kept.is_empty() {
+            // Most pieces that a provider sends end with an event: they pass without being copied.
+            let mut whole = arrived;
+            let rest = whole.split_off(end_of_last_event(&whole, 0));
+            self.kept.extend_from_slice(&rest);
+            whole
         } else {
+            // What was kept holds no end, but may hold the beginning of one.
+            let looked_at = self.kept.len().saturating_sub(2);
             self.kept.extend_from_slice(&arrived);
-            self.kept.split().freeze()
+            let end = end_of_last_event(&self.kept, looked_at);
+            self.kept.split_to(end).freeze()
         };
-        let rest = whole.split_off(end_of_last_event(&whole));
-        if rest.len() > MAX_EVENT_BYTES {
+        if self.kept.len() > MAX_EVENT_BYTES {
             return Err(EventTooLong);
-        }
-        if !rest.is_empty() {
-            self.kept = BytesMut::from(&rest[..]);
         }
         Ok(whole)
     }
@@ -41,17 +43,15 @@ impl EventBuffer {
     }
 }
 
-/// Where the last whole event of `bytes` ends.
-fn end_of_last_event(bytes: &[u8]) -> usize {
+/// Where the last whole event of `bytes` ends; 0 where none ends after `from`.
+fn end_of_last_event(bytes: &[u8], from: usize) -> usize {
     let mut end = bytes.len();
-    while end > 0 {
+    while end > from {
         if ends_event(&bytes[..end]) {
             return end;
         }
-        end = bytes[..end - 1]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |place| place + 1);
+        let before = bytes[from..end - 1].iter().rposition(|&byte| byte == b'\n');
+        end = before.map_or(0, |place| from + place + 1);
     }
     0
 }

@@ -21,7 +21,7 @@ use crate::context::RequestContext;
 use crate::endpoint::Endpoint;
 use crate::limits::Admission;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::reply::Observed;
+use crate::reply::{Observed, Usage};
 use crate::route::Candidate;
 
 /// Records that may be at risk in a crash when nobody waits for them: those of replies of so long.
@@ -49,6 +49,10 @@ pub(crate) struct Exchange {
     record: Option<Box<NewInteraction>>,
     /// What the task's own classifier says, where it stands in front of a model.
     verdict: Option<Verdict>,
+    /// Whether the answer ends where the tokens did.
+    is_cut: bool,
+    /// Length of what a model was asked, in bytes.
+    sent_bytes: usize,
     /// Open until it is recorded.
     span: tracing::Span,
     pub id: InteractionId,
@@ -98,6 +102,8 @@ impl Exchange {
             model_version: None,
             record: Some(Box::new(record)),
             verdict: None,
+            is_cut: false,
+            sent_bytes: 0,
             span,
             id,
         }
@@ -117,10 +123,13 @@ impl Exchange {
             }
         }
         self.answered_by = Some(candidate.clone());
+        self.sent_bytes = sent.len();
     }
 
     /// Notes who is being asked, in case the client does not wait for the answer.
-    pub fn asking(&mut self, candidate: &Candidate) {
+    pub fn asking(&mut self, candidate: &Candidate, sent_bytes: usize) {
+        self.answered_by = Some(candidate.clone());
+        self.sent_bytes = sent_bytes;
         if let Some(record) = &mut self.record {
             record.model = Some(candidate.shown());
         }
@@ -169,6 +178,7 @@ impl Exchange {
     /// Notes what was answered.
     pub fn heard(&mut self, observed: Observed) {
         let Some(record) = &mut self.record else { return };
+        self.is_cut = observed.is_cut;
         record.tokens_input = observed.usage.input;
         record.tokens_output = observed.usage.output;
         record.output = observed.output;
@@ -176,13 +186,8 @@ impl Exchange {
         if let Some(candidate) = &self.answered_by {
             let model = observed.model.as_deref().unwrap_or(&candidate.model);
             let prices = self.gateway.prices();
-            let cost = |model: &str| {
-                let provider = &candidate.provider;
-                prices.cost_micro_usd(&provider.name, provider.kind, model, &observed.usage)
-            };
-            record.cost_usd = cost(model)
-                .or_else(|| cost(&candidate.model))
-                .map(|micro_usd| micro_usd / 1e6);
+            let cost = prices.cost_micro_usd_of(candidate, model, &observed.usage);
+            record.cost_usd = cost.map(|micro_usd| micro_usd / 1e6);
         }
     }
 
@@ -242,16 +247,10 @@ impl Exchange {
         let mut record = *self.record.take()?;
         let elapsed = self.started.elapsed();
         record.latency_ms = Some(milliseconds(elapsed));
-        let (input, output) = (
-            record.tokens_input.unwrap_or(0),
-            record.tokens_output.unwrap_or(0),
-        );
-        let cost_micro_usd = record.cost_usd.map_or(0.0, |usd| usd * 1e6);
-        self.gateway.limits().settle(
-            &self.admission,
-            i64::from(input) + i64::from(output),
-            cost_micro_usd.round() as i64,
-        );
+        let (tokens, cost_micro_usd) = self.used(&record);
+        self.gateway
+            .limits()
+            .settle(&self.admission, tokens, cost_micro_usd);
         self.learn_label(&mut record);
         self.count_cascade(&record);
         self.count(&record, elapsed);
@@ -261,6 +260,36 @@ impl Exchange {
             RecordingContent::Metadata => Some(without_texts(record)),
             RecordingContent::Everything => Some(storable(record)),
         }
+    }
+
+    /// Tokens, and millionths of a USD, that count against limits. Where the provider's count did not arrive, as with a
+    /// client that went away or a server that counts nothing, they are estimated from the lengths of the texts.
+    fn used(&self, record: &NewInteraction) -> (i64, i64) {
+        let known_micro_usd = record.cost_usd.unwrap_or(0.0) * 1e6;
+        let heard = estimated_tokens(record.output.as_ref().map_or(0, String::len));
+        let is_broken_off = match record.status {
+            None | Some(InteractionStatus::Ok) => record.tokens_output.is_none(),
+            Some(InteractionStatus::Cancelled) => true,
+            Some(_) => heard > 0,
+        };
+        let usage = Usage {
+            input: record.tokens_input,
+            output: record.tokens_output,
+            ..Usage::default()
+        };
+        let tokens =
+            |usage: Usage| i64::from(usage.input.unwrap_or(0)) + i64::from(usage.output.unwrap_or(0));
+        let Some(candidate) = self.answered_by.as_ref().filter(|_| is_broken_off) else {
+            return (tokens(usage), known_micro_usd.round() as i64);
+        };
+        let usage = Usage {
+            input: Some(usage.input.unwrap_or_else(|| estimated_tokens(self.sent_bytes))),
+            output: Some(usage.output.unwrap_or(0).max(heard)),
+            ..Usage::default()
+        };
+        let prices = self.gateway.prices();
+        let cost = prices.cost_micro_usd_of(candidate, &candidate.model, &usage);
+        (tokens(usage), cost.unwrap_or(known_micro_usd).round() as i64)
     }
 
     /// Whether the answer of the model behind a cascade is to be learned from.
@@ -280,6 +309,7 @@ impl Exchange {
             || !policy.enabled
             || record.label.is_some()
             || record.status.is_some()
+            || self.is_cut
         {
             return;
         }
@@ -319,6 +349,18 @@ impl Exchange {
                 i64::from(record.tokens_input.unwrap_or(0)) + i64::from(record.tokens_output.unwrap_or(0));
             counts.passed_micro_usd = record.cost_usd.map_or(0, |usd| (usd * 1e6).round() as i64);
         }
+        for (decision, count) in [
+            ("answered", counts.answered),
+            ("passed_on", counts.passed_on),
+            ("shadowed", counts.shadowed),
+            ("disagreed", counts.disagreed),
+        ] {
+            metrics::counter!("hone_cascade_decisions_total", "decision" => decision)
+                .increment(count.unsigned_abs());
+        }
+        metrics::counter!("hone_cascade_saved_tokens_total").increment(counts.saved_tokens.unsigned_abs());
+        metrics::counter!("hone_cascade_saved_micro_usd_total")
+            .increment(counts.saved_micro_usd.unsigned_abs());
         self.gateway.tally().add(counted, &counts);
     }
 
@@ -353,6 +395,7 @@ impl Exchange {
         let provider = match &self.answered_by {
             Some(candidate) if candidate.provider.is_of_project => "of_project".to_owned(),
             Some(candidate) => candidate.provider.name.clone(),
+            None if record.model.is_some() => "local".to_owned(),
             None => "none".to_owned(),
         };
         metrics::counter!("hone_gateway_requests_total", "endpoint" => endpoint, "provider" => provider.clone(), "outcome" => outcome)
@@ -405,6 +448,11 @@ fn judge(recorded: Result<Vec<hone_engine::Recorded>, hone_engine::EngineError>)
             Err(Refusal::new(RefusalKind::NotRecorded, message))
         }
     }
+}
+
+/// Tokens of a text of so many bytes: about four bytes each in the languages of most requests.
+fn estimated_tokens(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX)
 }
 
 fn milliseconds(elapsed: Duration) -> f64 {

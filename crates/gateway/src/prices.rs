@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hone_domain::{NewInteraction, ProviderKind};
 
 use crate::reply::Usage;
+use crate::route::Candidate;
 
 /// Prices of the providers' own models, in USD per million tokens.
 const SHIPPED: &str = include_str!("prices.toml");
@@ -70,6 +71,13 @@ impl PriceTable {
                 + f64::from(written) * price.cache_write.unwrap_or(price.input)
                 + f64::from(output) * price.output,
         )
+    }
+
+    /// The same of a call to a model that calls itself `model`, or by the name it was asked by.
+    pub fn cost_micro_usd_of(&self, candidate: &Candidate, model: &str, usage: &Usage) -> Option<f64> {
+        let provider = &candidate.provider;
+        let cost = |model: &str| self.cost_micro_usd(&provider.name, provider.kind, model, usage);
+        cost(model).or_else(|| cost(&candidate.model))
     }
 
     /// The cost in USD of a call that went another way, by its model as `provider/model`.

@@ -114,6 +114,14 @@ impl Provider {
         Ok(UpstreamRequest { url, headers, body })
     }
 
+    /// The text without the key, which some servers repeat in their errors.
+    pub fn without_key(&self, given: Option<&Secret>, text: Bytes) -> Bytes {
+        match given.or(self.api_key.as_ref()) {
+            Some(key) => key.hidden_in(text),
+            None => text,
+        }
+    }
+
     /// The way to it.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream

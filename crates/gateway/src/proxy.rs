@@ -12,7 +12,6 @@ use tokio::time::{Duration, Instant};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::TRACES;
 use crate::body::{FieldChange, Fields};
 use crate::call::{Answered, Call, Reply, Unanswered};
 use crate::cascade::{Verdict, is_one_question, local_reply};
@@ -25,6 +24,7 @@ use crate::prompting::{OURS, Rendered, ours};
 use crate::question::question;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::route::{Candidate, in_order_of_asking, uniform};
+use crate::span::span_of;
 use crate::stream::{ReplyBody, StreamedReply};
 
 /// Tells the client which interaction this was.
@@ -99,11 +99,7 @@ impl Gateway {
     ) -> Response<ReplyBody> {
         match self.answer(caller, endpoint, headers, &body).await {
             Ok(response) => response,
-            Err(refusal) => {
-                metrics::counter!("hone_gateway_refusals_total", "endpoint" => endpoint.name(), "kind" => refusal.kind.code())
-                    .increment(1);
-                refuse(&refusal, endpoint.dialect())
-            }
+            Err(refusal) => refuse_asked(&refusal, endpoint),
         }
     }
 
@@ -158,7 +154,7 @@ impl Gateway {
         }
         let admission = self.admit(caller, &task).await?;
         let is_streamed = fields.get("stream") == Some("true");
-        let span = span_of(endpoint, &asked_model, &task, &context);
+        let span = span_of(endpoint, &asked_model, &task, &context, headers);
         let mut changes = context.changes.clone();
         changes.extend(plan.changes);
         let key = context.provider_key.clone();
@@ -186,7 +182,7 @@ impl Gateway {
             }
         }
         if let Some(first) = candidates.first() {
-            exchange.asking(first);
+            exchange.asking(first, body.len());
         }
         let call = Call {
             endpoint,
@@ -220,7 +216,7 @@ impl Gateway {
     /// What the task makes of a request before anybody is asked: the prompt of its version, or the word of its classifier.
     async fn plan(
         &self,
-        task: &Task,
+        task: &Arc<Task>,
         endpoint: Endpoint,
         asked_model: &str,
         fields: &Fields<'_>,
@@ -562,29 +558,6 @@ impl Gateway {
     }
 }
 
-/// The span of a request, with the names of OpenTelemetry's GenAI conventions; what comes later is filled in when the
-/// request is recorded.
-fn span_of(endpoint: Endpoint, asked_model: &str, task: &Task, context: &RequestContext) -> tracing::Span {
-    use tracing::field::Empty;
-    tracing::info_span!(
-        target: TRACES,
-        "gateway",
-        otel.name = %format_args!("{} {asked_model}", endpoint.name()),
-        otel.kind = "server",
-        otel.status_code = Empty,
-        gen_ai.operation.name = if endpoint == Endpoint::Embeddings { "embeddings" } else { "chat" },
-        gen_ai.request.model = asked_model,
-        gen_ai.conversation.id = context.conversation.as_ref().filter(|_| !context.is_opted_out),
-        gen_ai.provider.name = Empty,
-        gen_ai.response.model = Empty,
-        gen_ai.usage.input_tokens = Empty,
-        gen_ai.usage.output_tokens = Empty,
-        error.r#type = Empty,
-        hone.task = task.name,
-        hone.interaction_id = Empty,
-    )
-}
-
 fn limited_owners(caller: &GatewayCaller, task: &Task) -> Vec<LimitedOwner> {
     let mut owners = caller.limited_owners();
     if !task.policy.limits.is_unlimited() {
@@ -614,6 +587,13 @@ pub(crate) fn unavailable(error: &EngineError) -> Refusal {
         "the database does not answer; try again",
     )
     .retry_after(1)
+}
+
+/// The same as [`refuse`] at an endpoint of models, counted.
+pub fn refuse_asked(refusal: &Refusal, endpoint: Endpoint) -> Response<ReplyBody> {
+    metrics::counter!("hone_gateway_refusals_total", "endpoint" => endpoint.name(), "kind" => refusal.kind.code())
+        .increment(1);
+    refuse(refusal, endpoint.dialect())
 }
 
 /// The response that says why there is no answer.

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::body::quoted;
 use crate::endpoint::Endpoint;
 use crate::question::content_text;
 
@@ -14,6 +15,21 @@ pub(crate) struct Observed {
     /// The JSON of an answer that is more than text.
     pub reply: Option<String>,
     pub usage: Usage,
+    /// Whether the answer ends where the tokens did.
+    pub is_cut: bool,
+}
+
+impl Observed {
+    /// What a provider's error says, as JSON.
+    pub fn of_error(body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let is_json = serde_json::from_str::<&RawValue>(&text).is_ok();
+        let document = if is_json { text.into_owned() } else { quoted(&text) };
+        Self {
+            reply: (!body.is_empty()).then_some(document),
+            ..Self::default()
+        }
+    }
 }
 
 /// Tokens of one call.
@@ -79,6 +95,8 @@ struct ChatReply<'a> {
 struct Choice<'a> {
     #[serde(borrow, default)]
     message: Option<&'a RawValue>,
+    #[serde(default)]
+    finish_reason: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -97,6 +115,8 @@ struct ChatMessage<'a> {
 struct ResponsesReply<'a> {
     #[serde(default)]
     model: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
     #[serde(borrow, default)]
     output: Option<&'a RawValue>,
     #[serde(default)]
@@ -115,6 +135,8 @@ struct ResponsesItem<'a> {
 struct MessagesReply<'a> {
     #[serde(default)]
     model: Option<String>,
+    #[serde(default)]
+    stop_reason: Option<String>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
     #[serde(default)]
@@ -150,10 +172,19 @@ pub(crate) fn observe(endpoint: Endpoint, body: &[u8]) -> Option<Observed> {
     read.or_else(|| is_json().then(Observed::default))
 }
 
+/// Whether an answer ended because no more tokens were allowed, in the words of any protocol.
+pub(crate) fn is_out_of_tokens(reason: Option<&str>) -> bool {
+    matches!(reason, Some("length" | "max_tokens" | "incomplete"))
+}
+
 fn of_chat(reply: ChatReply<'_>) -> Observed {
     let mut observed = Observed {
         model: reply.model,
         usage: reply.usage.unwrap_or_default().into(),
+        is_cut: reply
+            .choices
+            .first()
+            .is_some_and(|choice| is_out_of_tokens(choice.finish_reason.as_deref())),
         ..Observed::default()
     };
     let messages: Vec<&str> = reply
@@ -199,6 +230,7 @@ fn of_responses(reply: ResponsesReply<'_>) -> Observed {
         output: (!texts.is_empty()).then(|| texts.join("\n")),
         reply: (!is_text_only).then(|| output.to_owned()),
         usage: reply.usage.unwrap_or_default().into(),
+        is_cut: is_out_of_tokens(reply.status.as_deref()),
     }
 }
 
@@ -212,6 +244,7 @@ fn of_messages(reply: MessagesReply<'_>) -> Observed {
         output: has_text.then(|| content_text(content)),
         reply: (!is_text_only).then(|| content.to_owned()),
         usage: reply.usage.unwrap_or_default().into(),
+        is_cut: is_out_of_tokens(reply.stop_reason.as_deref()),
     }
 }
 

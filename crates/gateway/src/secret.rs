@@ -1,5 +1,6 @@
 //! A provider's key: it can be sent, and shown nowhere.
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// A key that no log, error or page shows.
@@ -17,6 +18,14 @@ impl Secret {
         let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0)).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+
+    /// The text without the key, where somebody repeats it.
+    pub(crate) fn hidden_in(&self, text: Bytes) -> Bytes {
+        match std::str::from_utf8(&text) {
+            Ok(shown) if !self.0.is_empty() && shown.contains(&self.0) => shown.replace(&self.0, "…").into(),
+            _ => text,
+        }
     }
 }
 
@@ -38,5 +47,7 @@ mod tests {
         assert_eq!(header.to_str().unwrap(), "Bearer sk-123");
         assert_eq!(format!("{header:?}"), "Sensitive");
         assert!(Secret::new("a\nb").header("").is_none());
+        let echoed = Bytes::from_static(b"wrong key: sk-123");
+        assert_eq!(key.hidden_in(echoed), "wrong key: …");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::endpoint::Endpoint;
-use crate::reply::{Observed, Usage, UsageView, observe};
+use crate::reply::{Observed, Usage, UsageView, is_out_of_tokens, observe};
 
 /// Text of one answer that is kept; more is passed on, but not recorded.
 const MAX_KEPT_BYTES: usize = hone_domain::MAX_TEXT_BYTES;
@@ -34,6 +34,8 @@ pub(crate) struct Transcript {
     /// The answer as the protocol repeats it at the end.
     whole: Option<Observed>,
     usage: Usage,
+    /// Why the answer ended, in the protocol's word.
+    ending: Option<String>,
     /// Whether the protocol's end was heard.
     pub is_complete: bool,
     /// Whether the provider sent an error in place of an end.
@@ -66,7 +68,7 @@ struct ChunkChoice {
     #[serde(default)]
     delta: Option<Delta>,
     #[serde(default)]
-    finish_reason: Option<serde::de::IgnoredAny>,
+    finish_reason: Option<String>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -124,6 +126,7 @@ struct ContentBlock {
 struct BlockDelta {
     text: Option<String>,
     partial_json: Option<String>,
+    stop_reason: Option<String>,
 }
 
 impl Transcript {
@@ -136,6 +139,7 @@ impl Transcript {
             tool_calls: BTreeMap::new(),
             whole: None,
             usage: Usage::default(),
+            ending: None,
             is_complete: false,
             has_failed: false,
         }
@@ -163,6 +167,7 @@ impl Transcript {
             reply,
             output: self.text.take(),
             usage: self.usage,
+            is_cut: is_out_of_tokens(self.ending.as_deref()),
         }
     }
 
@@ -185,8 +190,9 @@ impl Transcript {
         let mut is_last = false;
         for choice in chunk.choices {
             is_last |= choice.finish_reason.is_some();
-            if let (0, Some(delta)) = (choice.index, choice.delta) {
-                self.add_delta(delta);
+            if choice.index == 0 {
+                self.ending = choice.finish_reason.or(self.ending.take());
+                self.add_delta(choice.delta.unwrap_or_default());
             }
         }
         if is_last {
@@ -276,6 +282,10 @@ impl Transcript {
                 }
             }
             "message_delta" => {
+                let delta = event
+                    .delta
+                    .and_then(|delta| serde_json::from_str::<BlockDelta>(delta.get()).ok());
+                self.ending = delta.and_then(|delta| delta.stop_reason);
                 let usage = Usage::from(event.usage.unwrap_or_default());
                 self.usage.output = usage.output.or(self.usage.output);
             }

@@ -112,11 +112,6 @@ impl TestApp {
             .unwrap()
     }
 
-    /// Makes new examples count at once, which otherwise takes half a minute.
-    pub fn forget_examples(&self) {
-        self.engine.forget_examples();
-    }
-
     /// Runs all jobs that are due within the next two seconds; gives how many.
     pub async fn run_jobs(&self) -> usize {
         self.clock.advance_us(2_000_000);

@@ -80,6 +80,7 @@ impl StandIn {
 
 /// Notes what was asked; gives the body, and what is answered in place of the usual where the model asks for that.
 async fn heard(shared: &Arc<Shared>, uri: &Uri, headers: HeaderMap, body: &Bytes) -> Result<Value, Response> {
+    let authorization = headers.get("authorization").cloned();
     let asked = Asked {
         uri: uri.to_string(),
         headers,
@@ -108,6 +109,7 @@ async fn heard(shared: &Arc<Shared>, uri: &Uri, headers: HeaderMap, body: &Bytes
         "failing" => error(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         "failing-once" if times_asked == 1 => error(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         "refusing" => error(StatusCode::BAD_REQUEST, "invalid_request_error"),
+        "telling-the-key" => error(StatusCode::UNAUTHORIZED, &format!("wrong key: {authorization:?}")),
         "broken-json" => ([("content-type", "application/json")], "{\"id\": \"x\", \"choi").into_response(),
         "page" => ([("content-type", "text/html")], "<html>gateway error</html>").into_response(),
         "silent" => {

@@ -18,7 +18,8 @@ pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Resul
     let task = app.engine.get_task(app.project, task).await?;
     let mut conn = app.engine.db.read().await?;
     let rows = versions::list(&mut conn, app.project, Some(task.task_id()), None, SHOWN).await?;
-    let metric = |metrics: &Value, name: &str| metrics.get(name).and_then(Value::as_f64).unwrap_or_default();
+    let metric = |metrics: &Value, name: &str| metrics.get(name).and_then(Value::as_f64);
+    let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     let values = rows.iter().map(|row| {
         json!({
             "version": row.version, "stage": row.stage, "accuracy": metric(&row.metrics, "accuracy"),
@@ -32,8 +33,8 @@ pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Resul
             vec![
                 row.version.clone(),
                 row.stage.to_string(),
-                format!("{:.4}", metric(&row.metrics, "accuracy")),
-                format!("{:.4}", metric(&row.metrics, "macro_f1")),
+                shown(metric(&row.metrics, "accuracy")),
+                shown(metric(&row.metrics, "macro_f1")),
                 format!("{}", row.artifact_bytes / 1_024),
                 row.dataset_hash
                     .iter()

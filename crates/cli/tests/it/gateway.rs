@@ -138,6 +138,8 @@ async fn metrics_and_traces_tell_of_requests_and_of_no_key() {
             .json(&body);
         request.send().await.unwrap().bytes().await.unwrap();
     }
+    let url = format!("{}/openai/v1/chat/completions", server.address);
+    http.post(url).bearer_auth("hone_wrong").send().await.unwrap();
     let metrics = async {
         loop {
             let url = format!("{}/metrics", server.address);
@@ -156,12 +158,18 @@ async fn metrics_and_traces_tell_of_requests_and_of_no_key() {
         "hone_gateway_requests_total{endpoint=\"chat_completions\",provider=\"openai\",outcome=\"ok\"} 1",
         "hone_gateway_requests_total{endpoint=\"chat_completions\",provider=\"openai\",outcome=\"error\"} 1",
         "hone_gateway_refusals_total{endpoint=\"chat_completions\",kind=\"not_found\"} 1",
+        "hone_gateway_refusals_total{endpoint=\"chat_completions\",kind=\"invalid_api_key\"} 1",
         "hone_gateway_tokens_total{provider=\"openai\",direction=\"input\"} 12",
         "hone_recorder_queue_bytes",
         "hone_gateway_upstream_seconds_bucket",
         "hone_jobs_due",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    for family in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = family.split(' ').next().unwrap();
+        let help = format!("# HELP {name} ");
+        assert!(metrics.contains(&help), "{name} is not explained");
     }
     assert!(!metrics.contains("secret") && !metrics.contains(&key));
 

@@ -1,6 +1,8 @@
-//! The nearest rated examples of a task: embedded once, kept in memory, looked up for each request.
+//! The nearest rated examples of a task: embedded once, kept in memory, looked up for each request. Examples that changed
+//! are embedded beside the requests, which meanwhile use what was known.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use hone_domain::{Split, TaskId};
@@ -16,8 +18,12 @@ const DIMENSIONS: usize = 128;
 /// Examples of a task that are looked at, the latest ones.
 const MAX_EXAMPLES: usize = 5_000;
 const PAGE: i64 = 500;
-/// How long an index is used before new examples are looked for.
-const INDEX_CACHE: Duration = Duration::from_secs(30);
+/// How long an index is used before changed examples are looked for.
+const INDEX_AGE_US: i64 = 30_000_000;
+/// An index that nobody has used for so long is forgotten.
+const INDEX_UNUSED: Duration = Duration::from_hours(1);
+/// A longer question is embedded beside the async threads.
+const INLINE_BYTES: usize = 16 << 10;
 
 /// An example near a question.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +39,8 @@ pub struct NearExample {
 /// Examples of one task with their vectors.
 #[derive(Debug)]
 struct ExampleIndex {
+    /// When somebody last looked whether the examples had changed, or began to.
+    looked_at_us: AtomicI64,
     embedder: Option<Lsa>,
     /// Input and target.
     pairs: Vec<(String, String)>,
@@ -49,24 +57,35 @@ impl Default for ExampleIndexes {
         Self(
             Cache::builder()
                 .max_capacity(200)
-                .time_to_live(INDEX_CACHE)
+                .time_to_idle(INDEX_UNUSED)
                 .build(),
         )
     }
 }
 
 impl ExampleIndex {
-    fn of(pairs: Vec<(String, String)>) -> Self {
+    fn of(pairs: Vec<(String, String)>, now_us: i64) -> Self {
         let inputs: Vec<&str> = pairs.iter().map(|(input, _)| input.as_str()).collect();
         let embedder = (!inputs.is_empty()).then(|| Lsa::fit(&inputs, DIMENSIONS, 1));
         let vectors = embedder.as_ref().map_or_else(Vec::new, |embedder| {
             inputs.iter().flat_map(|input| embedder.embed(input)).collect()
         });
         Self {
+            looked_at_us: AtomicI64::new(now_us),
             embedder,
             pairs,
             vectors,
         }
+    }
+
+    /// Whether it is time to look for changed examples; true for one caller at a time.
+    fn is_due(&self, now_us: i64) -> bool {
+        let last_us = self.looked_at_us.load(Ordering::Relaxed);
+        let claim = || {
+            self.looked_at_us
+                .compare_exchange(last_us, now_us, Ordering::Relaxed, Ordering::Relaxed)
+        };
+        now_us - last_us >= INDEX_AGE_US && claim().is_ok()
     }
 
     /// The `k` nearest, nearest first. The question itself is no example of how to answer it.
@@ -104,7 +123,7 @@ fn is_same(a: &str, b: &str) -> bool {
 }
 
 impl Engine {
-    /// The task's examples nearest to a question, nearest first. New examples are found within half a minute.
+    /// The task's examples nearest to a question, nearest first. Changed examples are looked for each half a minute.
     pub async fn nearest_examples(
         &self,
         task: TaskId,
@@ -115,18 +134,40 @@ impl Engine {
         if k == 0 {
             return Ok(Vec::new());
         }
-        let building = self.build_example_index(task);
-        let index = self.example_indexes().0.try_get_with(task, building).await;
+        let indexes = &self.example_indexes().0;
+        let building = async { self.index_of(self.example_pairs(task).await?).await };
+        let index = indexes.try_get_with(task, building).await;
         let index = index.map_err(|error: Arc<EngineError>| EngineError::Dataset(error.to_string()))?;
-        Ok(index.nearest(question, k, min_similarity))
+        if index.is_due(self.ids.now_us()) {
+            self.renew_example_index(task, index.clone());
+        }
+        if question.len() <= INLINE_BYTES {
+            return Ok(index.nearest(question, k, min_similarity));
+        }
+        let question = question.to_owned();
+        run_blocking(move || index.nearest(&question, k, min_similarity)).await
     }
 
-    /// Forgets the examples that are kept in memory, so that new ones count at once.
-    pub fn forget_examples(&self) {
-        self.example_indexes().0.invalidate_all();
+    /// Replaces an index beside the requests if the examples have changed.
+    fn renew_example_index(&self, task: TaskId, known: Arc<ExampleIndex>) {
+        let engine = self.clone();
+        self.tracker().spawn(async move {
+            let renewed = async {
+                let pairs = engine.example_pairs(task).await?;
+                if pairs != known.pairs {
+                    let index = engine.index_of(pairs).await?;
+                    engine.example_indexes().0.insert(task, index).await;
+                }
+                Ok::<(), EngineError>(())
+            };
+            if let Err(error) = renewed.await {
+                tracing::warn!(%task, %error, "changed examples cannot be looked for; the known ones stay");
+            }
+        });
     }
 
-    async fn build_example_index(&self, task: TaskId) -> Result<Arc<ExampleIndex>, EngineError> {
+    /// Inputs and targets of the examples that may be shown, the latest first.
+    async fn example_pairs(&self, task: TaskId) -> Result<Vec<(String, String)>, EngineError> {
         let (mut pairs, mut before) = (Vec::new(), None);
         loop {
             let mut conn = self.db.read().await?;
@@ -144,7 +185,12 @@ impl Engine {
             }
         }
         pairs.truncate(MAX_EXAMPLES);
-        run_blocking(move || Arc::new(ExampleIndex::of(pairs))).await
+        Ok(pairs)
+    }
+
+    async fn index_of(&self, pairs: Vec<(String, String)>) -> Result<Arc<ExampleIndex>, EngineError> {
+        let now_us = self.ids.now_us();
+        run_blocking(move || Arc::new(ExampleIndex::of(pairs, now_us))).await
     }
 }
 
@@ -161,7 +207,7 @@ mod tests {
             ("i want a refund", "of course"),
         ];
         let owned = pairs.map(|(input, target)| (input.to_owned(), target.to_owned()));
-        let index = ExampleIndex::of(owned.to_vec());
+        let index = ExampleIndex::of(owned.to_vec(), 0);
         let found = index.nearest("the parcel is late again", 3, 0.2);
         assert_eq!(found[0].target, "sorry");
         assert!(
@@ -176,7 +222,7 @@ mod tests {
                 .all(|example| example.target != "sorry")
         );
         assert!(
-            ExampleIndex::of(Vec::new())
+            ExampleIndex::of(Vec::new(), 0)
                 .nearest("anything", 3, 0.0)
                 .is_empty()
         );

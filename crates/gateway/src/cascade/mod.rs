@@ -69,14 +69,15 @@ pub struct CascadeStanding {
 
 impl Gateway {
     /// What the task's classifier says, where it has one and a cascade.
-    pub(crate) async fn cascade_verdict(&self, task: &Task, question: &str) -> Option<Verdict> {
+    pub(crate) async fn cascade_verdict(&self, task: &Arc<Task>, question: &str) -> Option<Verdict> {
         let policy = &task.policy.cascade;
         if task.kind != TaskKind::Classify || !policy.enabled || question.trim().is_empty() {
             return None;
         }
         let served = self.engine().served(task).ok()?;
         served.model.classifier()?;
-        let answer = self.engine().predict(task, &served, question).ok()?;
+        let answers = self.engine().predict_many(task, &served, &[question]).await;
+        let answer = answers.ok()?.pop()?;
         let certified = self.certified(task, &served);
         let counts = self.cascade_counts(&served).await?;
         let is_certified = certified.is_some_and(|certified| answer.probability >= certified.threshold)

@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pending: Mutex<HashMap<Counted, CascadeCounts>>,
     /// What the database said last, with what was counted here since.
     known: Mutex<HashMap<ModelVersionId, CascadeCounts>>,
+    /// Held while counts are on their way to the database, where they are in neither.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl Tally {
@@ -28,7 +30,6 @@ impl Tally {
     pub fn add(&self, counted: Counted, counts: &CascadeCounts) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.entry(counted).or_default().add(counts);
-        drop(pending);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.entry(counted.version).or_default().add(counts);
     }
@@ -41,7 +42,14 @@ impl Tally {
 
     /// Reads what all servers have counted for a version by now.
     pub async fn total(&self, db: &Db, version: ModelVersionId) -> Result<CascadeCounts, StorageError> {
-        let counts = cascades::get(&mut db.read().await?, version).await?;
+        let _writing = self.writing.lock().await;
+        let mut counts = cascades::get(&mut db.read().await?, version).await?;
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for (counted, more) in pending.iter() {
+            if counted.version == version {
+                counts.add(more);
+            }
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(version, counts);
         Ok(counts)
@@ -49,6 +57,7 @@ impl Tally {
 
     /// Adds what is pending to the database; what cannot be added stays pending.
     pub async fn flush(&self, db: &Db) -> Result<(), StorageError> {
+        let _writing = self.writing.lock().await;
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         if pending.is_empty() {
             return Ok(());

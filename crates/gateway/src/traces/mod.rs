@@ -33,8 +33,8 @@ pub enum TraceEncoding {
 
 impl Gateway {
     /// Records what an export of spans says of model calls; gives how many. Answered when it is durable. Spans that name
-    /// no task (`hone.task`), or one that does not exist, belong to the task `default_task`, which is made when it is missing. What is recorded of a call
-    /// is as the task's policy says.
+    /// no task (`hone.task`), or one that does not exist, belong to the task `default_task`, which is made when it is missing.
+    /// What is recorded of a call is as the task's policy says, also of one with `hone.opt_out`.
     pub async fn record_traces(
         &self,
         project: ProjectId,
@@ -56,7 +56,7 @@ impl Gateway {
                 None => self.task_of_span(project, name, default_task).await?,
             };
             tasks.insert(name.to_owned(), task.clone());
-            let record = match self.recording_content(&task, false) {
+            let record = match self.recording_content(&task, call.is_opted_out) {
                 RecordingContent::Nothing => continue,
                 RecordingContent::Metadata => without_texts(self.with_cost(call.record)),
                 RecordingContent::Everything => self.with_cost(call.record),

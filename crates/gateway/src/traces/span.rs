@@ -56,6 +56,8 @@ pub(crate) struct SeenCall {
     pub id: InteractionId,
     /// The task that the span names.
     pub task: Option<String>,
+    /// Whether the person of it does not want it kept.
+    pub is_opted_out: bool,
     pub record: NewInteraction,
     pub feedback: Vec<NewFeedback>,
 }
@@ -123,9 +125,18 @@ pub(crate) fn read(project: ProjectId, span: Span, resource: &Document) -> Optio
     Some(SeenCall {
         id,
         task,
+        is_opted_out: is_opted_out(&attributes) || is_opted_out(resource),
         record,
         feedback,
     })
+}
+
+fn is_opted_out(attributes: &Document) -> bool {
+    match attributes.0.get("hone.opt_out") {
+        Some(Value::Bool(is_opted_out)) => *is_opted_out,
+        Some(Value::String(text)) => matches!(text.as_str(), "true" | "1"),
+        _ => false,
+    }
 }
 
 /// Whether it is a time that a call may take, in milliseconds: up to a day.

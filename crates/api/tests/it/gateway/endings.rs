@@ -70,7 +70,32 @@ async fn an_error_arrives_as_the_sdk_understands_it(
         (&json!("error"), &json!(recorded_as)),
         "{shown}"
     );
+    if recorded_as.starts_with("provider_") {
+        assert_eq!(
+            shown["reply"]["error"]["code"], code,
+            "what the provider said: {shown}"
+        );
+    }
     assert_eq!(standin.open_streams(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_repeats_its_key_does_not_show_it() {
+    let (app, standin) = app().await;
+    let response = ask_chat(&app, &chat("telling-the-key", "hi"))
+        .send()
+        .await
+        .unwrap();
+    let id = id_of(&response);
+    let (status, reply) = json_of(response).await;
+    assert_eq!(status, 401);
+    assert!(
+        reply.to_string().contains("wrong key: Some(\\\"Bearer …\\\")"),
+        "{reply}"
+    );
+    let shown = recorded(&app, &id).await;
+    assert!(!shown.to_string().contains(PROVIDER_KEY) && !reply.to_string().contains(PROVIDER_KEY));
+    assert_eq!(standin.asked().len(), 1);
 }
 
 #[tokio::test]

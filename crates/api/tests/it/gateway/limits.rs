@@ -82,6 +82,22 @@ async fn tokens_and_cost_are_budgeted_a_day() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_has_used_what_it_heard() {
+    let (app, _standin) = app().await;
+    let policy = json!({ "gateway": { "models": [{ "model": "openai/slow-stream" }] }, "limits": { "per_day": { "tokens": 20 } } });
+    generate_task(&app, "answers", policy).await;
+    let asking = streamed(chat("task:answers", &"a long question ".repeat(20)));
+    let mut response = ask_chat(&app, &asking).send().await.unwrap();
+    let id = id_of(&response);
+    response.chunk().await.unwrap();
+    drop(response);
+    assert_eq!(recorded(&app, &id).await["status"], "cancelled");
+    let again = ask_chat(&app, &asking).send().await.unwrap();
+    let (status, reply) = json_of(again).await;
+    assert_eq!(status, 429, "{reply}");
+}
+
+#[tokio::test]
 async fn limits_of_a_project_count_all_its_requests() {
     let (app, _standin) = app().await;
     let limits = Limits {

@@ -1,5 +1,7 @@
 //! Versions of generate tasks: prompts, examples, rollout and rollback; injection.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -168,18 +170,28 @@ async fn well_rated_answers_come_back_as_examples() {
         .await;
     }
     app.run_jobs().await;
-    app.forget_examples();
-    ask_chat(&app, &chat("task:support", "the parcel is not here, where is it"))
-        .send()
-        .await
-        .unwrap();
+    let plain = json!({ "role": "system", "content": "Answer kindly." });
+    let asked = json!({ "role": "user", "content": "the parcel is not here, where is it" });
+    let sent = async || {
+        let request = chat("task:support", asked["content"].as_str().unwrap());
+        ask_chat(&app, &request).send().await.unwrap();
+        standin.last_body()["messages"].clone()
+    };
+    let known = sent().await;
     assert_eq!(
-        standin.last_body()["messages"],
-        json!([
-            { "role": "system", "content": "Answer kindly." },
-            { "role": "user", "content": "where is my parcel" },
-            { "role": "assistant", "content": "echo: where is my parcel" },
-            { "role": "user", "content": "the parcel is not here, where is it" },
-        ])
+        known,
+        json!([plain, asked]),
+        "what is known is used until it is old"
     );
+    app.clock.advance_us(31_000_000);
+    let with_example = json!([
+        plain,
+        { "role": "user", "content": "where is my parcel" },
+        { "role": "assistant", "content": "echo: where is my parcel" },
+        asked,
+    ]);
+    let until = Instant::now() + Duration::from_secs(20);
+    while sent().await != with_example {
+        assert!(Instant::now() < until, "new examples are never found");
+    }
 }
