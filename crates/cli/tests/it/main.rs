@@ -12,5 +12,6 @@ mod commands;
 mod crash;
 mod disk;
 mod gateway;
+mod history;
 mod page;
 mod support;
