@@ -32,15 +32,25 @@ const MAX_DOCUMENT_BYTES: usize = MAX_TEXT_BYTES;
 /// What a reply waits for before it ends.
 pub(crate) type RecordingWait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
+/// What is known of a request before anybody is asked.
+pub(crate) struct Begun {
+    pub endpoint: Endpoint,
+    pub task: Arc<Task>,
+    /// Key of the project's pseudonyms.
+    pub pseudonym_key: [u8; 32],
+    /// What is recorded of it.
+    pub content: RecordingContent,
+    /// What it was counted against.
+    pub admission: Admission,
+    pub started: Instant,
+    /// Open until the request is recorded.
+    pub span: tracing::Span,
+}
+
 /// One request with everything that is known of it.
 pub(crate) struct Exchange {
     gateway: Gateway,
-    endpoint: Endpoint,
-    task: Arc<Task>,
-    pseudonym_key: [u8; 32],
-    content: RecordingContent,
-    admission: Admission,
-    started: Instant,
+    begun: Begun,
     /// Time that was spent waiting for providers.
     upstream: Duration,
     answered_by: Option<Candidate>,
@@ -53,31 +63,17 @@ pub(crate) struct Exchange {
     is_cut: bool,
     /// Length of what a model was asked, in bytes.
     sent_bytes: usize,
-    /// Open until it is recorded.
-    span: tracing::Span,
     pub id: InteractionId,
 }
 
 impl Exchange {
-    #[expect(clippy::too_many_arguments, reason = "each is another fact of the request")]
-    pub fn begin(
-        gateway: Gateway,
-        endpoint: Endpoint,
-        task: Arc<Task>,
-        pseudonym_key: [u8; 32],
-        content: RecordingContent,
-        admission: Admission,
-        started: Instant,
-        context: RequestContext,
-        question: String,
-        span: tracing::Span,
-    ) -> Self {
+    pub fn begin(gateway: Gateway, begun: Begun, context: RequestContext, question: String) -> Self {
         let id = context
             .interaction_id
             .unwrap_or_else(|| gateway.engine().ids.next());
         let record = NewInteraction {
             id: context.interaction_id.map(|_| id),
-            task: task.name.clone(),
+            task: begun.task.name.clone(),
             input: question,
             source: Some(AnswerSource::Model),
             conversation: context.conversation,
@@ -91,12 +87,7 @@ impl Exchange {
         };
         Self {
             gateway,
-            endpoint,
-            task,
-            pseudonym_key,
-            content,
-            admission,
-            started,
+            begun,
             upstream: Duration::ZERO,
             answered_by: None,
             model_version: None,
@@ -104,21 +95,20 @@ impl Exchange {
             verdict: None,
             is_cut: false,
             sent_bytes: 0,
-            span,
             id,
         }
     }
 
     /// Whether anything of the request is recorded.
     pub fn is_recorded(&self) -> bool {
-        self.content != RecordingContent::Nothing
+        self.begun.content != RecordingContent::Nothing
     }
 
     /// Notes who was asked, with what.
     pub fn asked(&mut self, candidate: &Candidate, sent: &[u8]) {
         if let Some(record) = &mut self.record {
             record.model = Some(candidate.shown());
-            if self.content == RecordingContent::Everything {
+            if self.begun.content == RecordingContent::Everything {
                 record.request = std::str::from_utf8(sent).ok().and_then(document);
             }
         }
@@ -152,7 +142,7 @@ impl Exchange {
     pub fn answered_locally(&mut self, verdict: &Verdict, content: &str) {
         self.model_version = Some(verdict.served.version.id);
         if let Some(record) = &mut self.record {
-            record.model = Some(verdict.model(&self.task));
+            record.model = Some(verdict.model(&self.begun.task));
             record.output = Some(content.to_owned());
             record.label = Some(verdict.label.clone());
             record.confidence = Some(verdict.confidence);
@@ -167,11 +157,11 @@ impl Exchange {
 
     /// Notes when the first token of a stream came.
     pub fn first_token(&mut self) {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.begun.started.elapsed();
         if let Some(record) = &mut self.record {
             record.first_token_ms = Some(milliseconds(elapsed));
         }
-        metrics::histogram!("hone_gateway_first_token_seconds", "endpoint" => self.endpoint.name())
+        metrics::histogram!("hone_gateway_first_token_seconds", "endpoint" => self.begun.endpoint.name())
             .record(elapsed.as_secs_f64());
     }
 
@@ -209,14 +199,14 @@ impl Exchange {
             &mut batch,
             ObservedRequest {
                 id: self.id,
-                task: &self.task,
-                pseudonym_key: &self.pseudonym_key,
+                task: &self.begun.task,
+                pseudonym_key: &self.begun.pseudonym_key,
                 teaches: self.teaches(&record),
                 record,
                 model_version: self.model_version,
             },
         );
-        let is_before_reply = self.task.policy.recording.moment == RecordingMoment::BeforeReply;
+        let is_before_reply = self.begun.task.policy.recording.moment == RecordingMoment::BeforeReply;
         match recorder.submit(batch, is_before_reply) {
             Ok(_) if !is_before_reply && recorder.lag() < MAX_AT_RISK => None,
             Ok(receipt) => Some(Box::pin(async move { judge(receipt.outcome().await) })),
@@ -245,17 +235,17 @@ impl Exchange {
     /// Settles limits and metrics, and gives what is to be recorded; `None` when nothing is, or when it was before.
     fn finish(&mut self) -> Option<NewInteraction> {
         let mut record = *self.record.take()?;
-        let elapsed = self.started.elapsed();
+        let elapsed = self.begun.started.elapsed();
         record.latency_ms = Some(milliseconds(elapsed));
         let (tokens, cost_micro_usd) = self.used(&record);
         self.gateway
             .limits()
-            .settle(&self.admission, tokens, cost_micro_usd);
+            .settle(&self.begun.admission, tokens, cost_micro_usd);
         self.learn_label(&mut record);
         self.count_cascade(&record);
         self.count(&record, elapsed);
         self.tell(&record);
-        match self.content {
+        match self.begun.content {
             RecordingContent::Nothing => None,
             RecordingContent::Metadata => Some(without_texts(record)),
             RecordingContent::Everything => Some(storable(record)),
@@ -294,9 +284,9 @@ impl Exchange {
 
     /// Whether the answer of the model behind a cascade is to be learned from.
     fn teaches(&self, record: &NewInteraction) -> bool {
-        self.task.kind == TaskKind::Classify
-            && self.task.policy.cascade.enabled
-            && self.content == RecordingContent::Everything
+        self.begun.task.kind == TaskKind::Classify
+            && self.begun.task.policy.cascade.enabled
+            && self.begun.content == RecordingContent::Everything
             && self.model_version.is_none()
             && record.label.is_some()
             && record.status.is_none()
@@ -304,8 +294,8 @@ impl Exchange {
 
     /// The label that the model behind a cascade gave.
     fn learn_label(&self, record: &mut NewInteraction) {
-        let policy = &self.task.policy.cascade;
-        if self.task.kind != TaskKind::Classify
+        let policy = &self.begun.task.policy.cascade;
+        if self.begun.task.kind != TaskKind::Classify
             || !policy.enabled
             || record.label.is_some()
             || record.status.is_some()
@@ -329,8 +319,8 @@ impl Exchange {
         };
         let counted = Counted {
             version: ModelVersionId(verdict.served.version.id),
-            task: self.task.task_id(),
-            project: self.task.project(),
+            task: self.begun.task.task_id(),
+            project: self.begun.task.project(),
         };
         let mut counts = CascadeCounts::default();
         if verdict.answers() {
@@ -366,7 +356,7 @@ impl Exchange {
 
     /// Fills in and closes the span of the request.
     fn tell(&mut self, record: &NewInteraction) {
-        let span = std::mem::replace(&mut self.span, tracing::Span::none());
+        let span = std::mem::replace(&mut self.begun.span, tracing::Span::none());
         if span.is_disabled() {
             return;
         }
@@ -390,7 +380,7 @@ impl Exchange {
     }
 
     fn count(&self, record: &NewInteraction, elapsed: Duration) {
-        let endpoint = self.endpoint.name();
+        let endpoint = self.begun.endpoint.name();
         let outcome = record.status.unwrap_or(InteractionStatus::Ok).as_str();
         let provider = match &self.answered_by {
             Some(candidate) if candidate.provider.is_of_project => "of_project".to_owned(),

@@ -7,7 +7,6 @@ use hone_domain::{Limits, ProjectId, ProviderKind};
 use hone_engine::{Engine, EngineError};
 use hone_learn::Certified;
 use hone_storage::keys::ApiKey;
-use hone_storage::providers;
 use moka::sync::Cache;
 use reqwest::Client;
 use reqwest::redirect::Policy;
@@ -16,15 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cascade::{CertificateKey, Tally};
-use crate::endpoint::Endpoint;
 use crate::guard;
 use crate::limits::{FLUSH, LimitKeeper, LimitedOwner};
 use crate::models::ListedModel;
 use crate::prices::PriceTable;
 use crate::provider::{InvalidProvider, Provider};
-use crate::refusal::{Refusal, RefusalKind};
-use crate::route::Candidate;
-use crate::settings::{GatewaySettings, ProviderSettings};
+use crate::settings::GatewaySettings;
 
 /// How long a project's own provider is remembered; a change reaches every server within this time.
 const PROVIDER_CACHE: Duration = Duration::from_secs(2);
@@ -213,6 +209,16 @@ impl Gateway {
         &self.0.providers
     }
 
+    /// Providers that projects bring, as they were read last; none where a project has no provider of that name.
+    pub(crate) fn project_providers(&self) -> &Cache<(ProjectId, String), Option<Arc<Provider>>> {
+        &self.0.of_projects
+    }
+
+    /// The client for providers that projects bring.
+    pub(crate) fn project_client(&self) -> &Client {
+        &self.0.guarded
+    }
+
     pub(crate) fn known_models(&self) -> &Cache<(), Arc<Vec<ListedModel>>> {
         &self.0.models
     }
@@ -235,140 +241,5 @@ impl Gateway {
 
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.0.tracker
-    }
-
-    /// Who answers for a model of a task, which is named with its provider.
-    pub(crate) async fn candidate_of_task(
-        &self,
-        project: ProjectId,
-        endpoint: Endpoint,
-        model: &str,
-    ) -> Result<Candidate, Refusal> {
-        let (name, own) = model.split_once('/').unwrap_or((model, ""));
-        match self.find_provider(project, name).await? {
-            Some(provider) => self.checked(endpoint, provider, own),
-            None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),
-        }
-    }
-
-    /// Who answers for a model as the client names it: `provider/model`, or a model alone for the endpoint's own protocol.
-    pub(crate) async fn candidate(
-        &self,
-        project: ProjectId,
-        endpoint: Endpoint,
-        model: &str,
-    ) -> Result<Candidate, Refusal> {
-        if let Some((name, model)) = model.split_once('/')
-            && let Some(provider) = self.find_provider(project, name).await?
-        {
-            return self.checked(endpoint, provider, model);
-        }
-        let native = self
-            .providers()
-            .iter()
-            .filter(|provider| endpoint.is_native_to(provider.kind));
-        let preferred = native
-            .clone()
-            .find(|provider| provider.name == endpoint.dialect().name());
-        match preferred.or(native.clone().next()) {
-            Some(provider) => self.checked(endpoint, provider.clone(), model),
-            None => Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model))),
-        }
-    }
-
-    fn checked(
-        &self,
-        endpoint: Endpoint,
-        provider: Arc<Provider>,
-        model: &str,
-    ) -> Result<Candidate, Refusal> {
-        if model.is_empty() {
-            return Err(Refusal::new(RefusalKind::NotFound, self.unknown_model(model)));
-        }
-        if !endpoint.is_answered_by(provider.kind) {
-            let message = format!(
-                "provider \"{}\" is of kind {}, which does not answer {}; choose a model of another provider",
-                provider.name,
-                provider.kind,
-                endpoint.path()
-            );
-            return Err(Refusal::new(RefusalKind::NotSpoken, message));
-        }
-        Ok(Candidate {
-            breaker: provider.breakers.of(model),
-            provider,
-            model: model.to_owned(),
-        })
-    }
-
-    fn unknown_model(&self, model: &str) -> String {
-        let names: Vec<&str> = self
-            .providers()
-            .iter()
-            .map(|provider| provider.name.as_str())
-            .collect();
-        let known = if names.is_empty() {
-            "none is configured yet: add [gateway.providers.openai] to hone.toml".to_owned()
-        } else {
-            format!("configured are: {}", names.join(", "))
-        };
-        format!("no provider answers for model \"{model}\"; write provider/model or task:<name>; {known}")
-    }
-
-    async fn find_provider(&self, project: ProjectId, name: &str) -> Result<Option<Arc<Provider>>, Refusal> {
-        let configured = self.providers().iter().find(|provider| provider.name == name);
-        if let Some(provider) = configured {
-            return Ok(Some(provider.clone()));
-        }
-        let key = (project, name.to_owned());
-        if let Some(known) = self.0.of_projects.get(&key) {
-            return Ok(known);
-        }
-        let found = self.load_project_provider(project, name).await?;
-        self.0.of_projects.insert(key, found.clone());
-        Ok(found)
-    }
-
-    async fn load_project_provider(
-        &self,
-        project: ProjectId,
-        name: &str,
-    ) -> Result<Option<Arc<Provider>>, Refusal> {
-        let unavailable = |error| {
-            tracing::error!(%error, "providers cannot be read");
-            Refusal::new(
-                RefusalKind::Unavailable,
-                "the database does not answer; try again",
-            )
-        };
-        if hone_domain::require_name("", name).is_err() {
-            return Ok(None);
-        }
-        let mut conn = self.engine().db.read().await.map_err(unavailable)?;
-        let found = providers::find_by_name(&mut conn, project, name).await;
-        let Some(row) = found.map_err(unavailable)? else {
-            return Ok(None);
-        };
-        // What was allowed when it was set may not be allowed any more.
-        if let Some(problem) = self.problem_of_base_url(&row.base_url, row.kind) {
-            let message = format!("provider \"{name}\" cannot be asked: {problem}");
-            return Err(Refusal::new(RefusalKind::Forbidden, message));
-        }
-        let settings = ProviderSettings {
-            kind: row.kind,
-            base_url: row.base_url,
-            api_key: None,
-            api_version: None,
-            counts_streamed_tokens: true,
-        };
-        let provider = Provider::new(
-            name,
-            &settings,
-            self.0.guarded.clone(),
-            self.settings().connect_timeout,
-            true,
-        );
-        let provider = provider.map_err(|error| Refusal::new(RefusalKind::Internal, error.to_string()))?;
-        Ok(Some(Arc::new(provider)))
     }
 }

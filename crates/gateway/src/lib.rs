@@ -15,6 +15,7 @@ mod gateway;
 mod guard;
 mod limits;
 mod models;
+mod placing;
 mod prices;
 mod prompting;
 mod prompts;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hone_domain::{ProjectId, RecordingContent, SECOND_US, TaskKind, TaskPolicy};
+use hone_domain::{RecordingContent, SECOND_US, TaskPolicy};
 use hone_engine::{EngineError, NearExample, Prompt};
 use hone_storage::tasks::Task;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -17,13 +17,13 @@ use crate::call::{Answered, Call, Reply, Unanswered};
 use crate::cascade::{Verdict, is_one_question, local_reply};
 use crate::context::RequestContext;
 use crate::endpoint::{Dialect, Endpoint};
-use crate::exchange::Exchange;
+use crate::exchange::{Begun, Exchange};
 use crate::gateway::{Gateway, GatewayCaller};
 use crate::limits::{Admission, LimitedOwner};
 use crate::prompting::{OURS, Rendered, ours};
 use crate::question::question;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::route::{Candidate, in_order_of_asking, uniform};
+use crate::route::uniform;
 use crate::span::span_of;
 use crate::stream::{ReplyBody, StreamedReply};
 
@@ -145,7 +145,14 @@ impl Gateway {
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
         let plan = self.plan(&task, endpoint, &asked_model, fields, &context).await?;
         let candidates = self
-            .candidates(project, endpoint, &asked_model, &task, &plan, &context)
+            .candidates(
+                project,
+                endpoint,
+                &asked_model,
+                &task,
+                plan.model.as_deref(),
+                &context,
+            )
             .await?;
         let content = self.recording_content(&task, context.is_opted_out);
         if content != RecordingContent::Nothing && !self.engine().recorder().has_room() {
@@ -158,18 +165,16 @@ impl Gateway {
         let mut changes = context.changes.clone();
         changes.extend(plan.changes);
         let key = context.provider_key.clone();
-        let mut exchange = Exchange::begin(
-            self.clone(),
+        let begun = Begun {
             endpoint,
-            task.clone(),
-            caller.pseudonym_key,
+            task: task.clone(),
+            pseudonym_key: caller.pseudonym_key,
             content,
             admission,
             started,
-            context,
-            plan.question,
-            span.clone(),
-        );
+            span: span.clone(),
+        };
+        let mut exchange = Exchange::begin(self.clone(), begun, context, plan.question);
         if let Some((version, prompt)) = plan.prompted {
             exchange.prompted(version, prompt);
         }
@@ -427,124 +432,6 @@ impl Gateway {
             headers.insert(INTERACTION_ID, header_of(&id.to_string()));
         }
         Ok(response)
-    }
-
-    /// The task that a request belongs to: the one it asks for, the one it names beside a model, or the default one.
-    async fn task_of(
-        &self,
-        project: ProjectId,
-        endpoint: Endpoint,
-        asked_model: &str,
-        context: &RequestContext,
-    ) -> Result<Arc<Task>, Refusal> {
-        let asked = asked_model.strip_prefix("task:").or(context.task.as_deref());
-        if let Some(name) = asked {
-            return self.named_task(project, name).await;
-        }
-        let default_task = &self.settings().default_task;
-        if endpoint == Endpoint::Embeddings {
-            return self
-                .default_task(project, &format!("{default_task}-embeddings"))
-                .await;
-        }
-        self.default_task(project, default_task).await
-    }
-
-    /// The task that a request names.
-    pub(crate) async fn named_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, Refusal> {
-        self.engine()
-            .get_task(project, name)
-            .await
-            .map_err(|error| match error {
-                EngineError::NotFound { .. } => {
-                    let message = format!(
-                        "task \"{name}\" does not exist; `hone task create {name} --kind generate` makes it"
-                    );
-                    Refusal::new(RefusalKind::NotFound, message)
-                }
-                other => unavailable(&other),
-            })
-    }
-
-    /// A task for requests that name none, made with the first of them.
-    pub(crate) async fn default_task(&self, project: ProjectId, name: &str) -> Result<Arc<Task>, Refusal> {
-        match self.engine().get_task(project, name).await {
-            Err(EngineError::NotFound { .. }) => {}
-            found => return found.map_err(|error| unavailable(&error)),
-        }
-        let made = self
-            .engine()
-            .create_task(project, name, TaskKind::Generate, TaskPolicy::default(), None)
-            .await;
-        match made {
-            Ok(task) => Ok(Arc::new(task)),
-            // Another request was faster.
-            Err(EngineError::Conflict(_)) => {
-                let found = self.engine().get_task(project, name).await;
-                found.map_err(|error| unavailable(&error))
-            }
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
-    /// Who may answer, in the order of asking: the model of the task's version, then the task's models. Models that do not
-    /// speak the endpoint's protocol are passed over while others do.
-    async fn candidates(
-        &self,
-        project: ProjectId,
-        endpoint: Endpoint,
-        asked_model: &str,
-        task: &Task,
-        plan: &Plan,
-        context: &RequestContext,
-    ) -> Result<Vec<Candidate>, Refusal> {
-        let candidates = if asked_model.starts_with("task:") {
-            self.candidates_of_task(project, endpoint, task, plan.model.as_deref())
-                .await?
-        } else {
-            vec![self.candidate(project, endpoint, asked_model).await?]
-        };
-        let is_of_project = |candidate: &Candidate| candidate.provider.is_of_project;
-        if candidates.iter().any(is_of_project) && context.provider_key.is_none() {
-            let message = "this provider's key is not kept here; send it as x-hone-provider-key";
-            return Err(Refusal::new(RefusalKind::Unauthorized, message));
-        }
-        Ok(candidates)
-    }
-
-    async fn candidates_of_task(
-        &self,
-        project: ProjectId,
-        endpoint: Endpoint,
-        task: &Task,
-        model_of_version: Option<&str>,
-    ) -> Result<Vec<Candidate>, Refusal> {
-        let routes = in_order_of_asking(&task.policy.gateway.models, &self.engine().ids);
-        let mut names: Vec<&str> = model_of_version.into_iter().collect();
-        for route in routes {
-            if !names.contains(&route.model.as_str()) {
-                names.push(&route.model);
-            }
-        }
-        if names.is_empty() {
-            let message = format!(
-                "task \"{0}\" has no models; name some: hone task set {0} '{{\"gateway\":{{\"models\":[{{\"model\":\"openai/gpt-4o-mini\"}}]}}}}'",
-                task.name
-            );
-            return Err(Refusal::new(RefusalKind::Invalid, message));
-        }
-        let (mut candidates, mut not_spoken) = (Vec::with_capacity(names.len()), None);
-        for name in names {
-            match self.candidate_of_task(project, endpoint, name).await {
-                Ok(candidate) => candidates.push(candidate),
-                Err(refusal) if refusal.kind == RefusalKind::NotSpoken => not_spoken = Some(refusal),
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        match not_spoken {
-            Some(refusal) if candidates.is_empty() => Err(refusal),
-            _ => Ok(candidates),
-        }
     }
 
     pub(crate) fn recording_content(&self, task: &Task, is_opted_out: bool) -> RecordingContent {
