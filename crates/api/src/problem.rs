@@ -280,7 +280,8 @@ impl From<StorageError> for Problem {
 pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+    let is_of_provider = response.headers().contains_key("x-hone-model");
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && !is_of_provider {
         let detail = "this content encoding is not known; send the body plain or with gzip";
         response = Problem::new(ProblemKind::UnknownEncoding, detail).into_response();
     }
@@ -291,7 +292,12 @@ pub(crate) async fn name_instance(request: Request, next: Next) -> Response {
             } else {
                 RefusalKind::Internal
             };
-            return refuse(&Refusal::new(kind, problem.detail), dialect).map(Body::new);
+            let mut refused = refuse(&Refusal::new(kind, problem.detail), dialect).map(Body::new);
+            *refused.status_mut() = response.status();
+            if let Some(wait) = response.headers_mut().remove(header::RETRY_AFTER) {
+                refused.headers_mut().insert(header::RETRY_AFTER, wait);
+            }
+            return refused;
         }
         problem.instance = Some(path);
         response.headers_mut().remove(header::CONTENT_LENGTH);

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hone_domain::{
     AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, ModelVersionId, NewInteraction,
     RecordingContent, RecordingMoment, TaskKind,
@@ -23,6 +24,7 @@ use crate::limits::Admission;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::reply::{Observed, Usage};
 use crate::route::Candidate;
+use crate::usage::estimated;
 
 /// Records that may be at risk in a crash when nobody waits for them: those of replies of so long.
 const MAX_AT_RISK: Duration = Duration::from_millis(20);
@@ -61,8 +63,12 @@ pub(crate) struct Exchange {
     verdict: Option<Verdict>,
     /// Whether the answer ends where the tokens did.
     is_cut: bool,
-    /// Length of what a model was asked, in bytes.
-    sent_bytes: usize,
+    /// The JSON that a model was asked with.
+    sent: Bytes,
+    /// Tokens as the provider counted them, as far as that was heard.
+    usage: Usage,
+    /// The model as the provider names it.
+    answering_model: Option<String>,
     pub id: InteractionId,
 }
 
@@ -94,7 +100,9 @@ impl Exchange {
             record: Some(Box::new(record)),
             verdict: None,
             is_cut: false,
-            sent_bytes: 0,
+            sent: Bytes::new(),
+            usage: Usage::default(),
+            answering_model: None,
             id,
         }
     }
@@ -105,21 +113,21 @@ impl Exchange {
     }
 
     /// Notes who was asked, with what.
-    pub fn asked(&mut self, candidate: &Candidate, sent: &[u8]) {
+    pub fn asked(&mut self, candidate: &Candidate, sent: Bytes) {
         if let Some(record) = &mut self.record {
             record.model = Some(candidate.shown());
             if self.begun.content == RecordingContent::Everything {
-                record.request = std::str::from_utf8(sent).ok().and_then(document);
+                record.request = std::str::from_utf8(&sent).ok().and_then(document);
             }
         }
         self.answered_by = Some(candidate.clone());
-        self.sent_bytes = sent.len();
+        self.sent = sent;
     }
 
     /// Notes who is being asked, in case the client does not wait for the answer.
-    pub fn asking(&mut self, candidate: &Candidate, sent_bytes: usize) {
+    pub fn asking(&mut self, candidate: &Candidate, sent: Bytes) {
         self.answered_by = Some(candidate.clone());
-        self.sent_bytes = sent_bytes;
+        self.sent = sent;
         if let Some(record) = &mut self.record {
             record.model = Some(candidate.shown());
         }
@@ -168,7 +176,8 @@ impl Exchange {
     /// Notes what was answered.
     pub fn heard(&mut self, observed: Observed) {
         let Some(record) = &mut self.record else { return };
-        self.is_cut = observed.is_cut;
+        (self.is_cut, self.usage) = (observed.is_cut, observed.usage);
+        self.answering_model.clone_from(&observed.model);
         record.tokens_input = observed.usage.input;
         record.tokens_output = observed.usage.output;
         record.output = observed.output;
@@ -253,32 +262,24 @@ impl Exchange {
     }
 
     /// Tokens, and millionths of a USD, that count against limits. Where the provider's count did not arrive, as with a
-    /// client that went away or a server that counts nothing, they are estimated from the lengths of the texts.
+    /// client that went away or a server that counts nothing, they are estimated.
     fn used(&self, record: &NewInteraction) -> (i64, i64) {
-        let known_micro_usd = record.cost_usd.unwrap_or(0.0) * 1e6;
-        let heard = estimated_tokens(record.output.as_ref().map_or(0, String::len));
-        let is_broken_off = match record.status {
-            None | Some(InteractionStatus::Ok) => record.tokens_output.is_none(),
-            Some(InteractionStatus::Cancelled) => true,
-            Some(_) => heard > 0,
-        };
-        let usage = Usage {
-            input: record.tokens_input,
-            output: record.tokens_output,
-            ..Usage::default()
+        let is_counted = match record.status {
+            None | Some(InteractionStatus::Ok) => self.usage.output.is_some(),
+            Some(InteractionStatus::Cancelled) => false,
+            Some(_) => record.first_token_ms.is_none(),
         };
         let tokens =
             |usage: Usage| i64::from(usage.input.unwrap_or(0)) + i64::from(usage.output.unwrap_or(0));
-        let Some(candidate) = self.answered_by.as_ref().filter(|_| is_broken_off) else {
-            return (tokens(usage), known_micro_usd.round() as i64);
+        let known_micro_usd = record.cost_usd.unwrap_or(0.0) * 1e6;
+        let Some(candidate) = self.answered_by.as_ref().filter(|_| !is_counted) else {
+            return (tokens(self.usage), known_micro_usd.round() as i64);
         };
-        let usage = Usage {
-            input: Some(usage.input.unwrap_or_else(|| estimated_tokens(self.sent_bytes))),
-            output: Some(usage.output.unwrap_or(0).max(heard)),
-            ..Usage::default()
-        };
-        let prices = self.gateway.prices();
-        let cost = prices.cost_micro_usd_of(candidate, &candidate.model, &usage);
+        let heard_bytes = record.output.as_ref().map_or(0, String::len)
+            + record.reply.as_ref().map_or(0, |reply| reply.as_str().len());
+        let usage = estimated(self.usage, &self.sent, heard_bytes);
+        let model = self.answering_model.as_deref().unwrap_or(&candidate.model);
+        let cost = self.gateway.prices().cost_micro_usd_of(candidate, model, &usage);
         (tokens(usage), cost.unwrap_or(known_micro_usd).round() as i64)
     }
 
@@ -438,11 +439,6 @@ fn judge(recorded: Result<Vec<hone_engine::Recorded>, hone_engine::EngineError>)
             Err(Refusal::new(RefusalKind::NotRecorded, message))
         }
     }
-}
-
-/// Tokens of a text of so many bytes: about four bytes each in the languages of most requests.
-fn estimated_tokens(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX)
 }
 
 fn milliseconds(elapsed: Duration) -> f64 {

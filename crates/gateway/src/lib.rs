@@ -32,6 +32,7 @@ mod stream;
 mod traces;
 mod transcript;
 mod upstream;
+mod usage;
 
 /// Target of the spans that tell of requests, for those who collect traces.
 pub const TRACES: &str = "hone::traces";

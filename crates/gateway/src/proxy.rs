@@ -187,7 +187,7 @@ impl Gateway {
             }
         }
         if let Some(first) = candidates.first() {
-            exchange.asking(first, body.len());
+            exchange.asking(first, body.clone());
         }
         let call = Call {
             endpoint,
@@ -346,7 +346,7 @@ impl Gateway {
     ) -> Result<Response<ReplyBody>, Refusal> {
         let Unanswered { refusal, asked } = unanswered;
         if let Some((candidate, sent)) = asked {
-            exchange.asked(&candidate, &sent);
+            exchange.asked(&candidate, sent);
         }
         exchange.failed(refusal.kind.code());
         let id = exchange.is_recorded().then_some(exchange.id);
@@ -378,7 +378,7 @@ impl Gateway {
             reply,
             is_repeated,
         } = answered;
-        exchange.asked(&candidate, &sent);
+        exchange.asked(&candidate, sent);
         let id = exchange.is_recorded().then_some(exchange.id);
         let (status, headers, body) = match reply {
             Reply::Whole {

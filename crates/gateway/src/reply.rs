@@ -95,7 +95,7 @@ struct ChatReply<'a> {
 struct Choice<'a> {
     #[serde(borrow, default)]
     message: Option<&'a RawValue>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     finish_reason: Option<String>,
 }
 
@@ -115,7 +115,7 @@ struct ChatMessage<'a> {
 struct ResponsesReply<'a> {
     #[serde(default)]
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     status: Option<String>,
     #[serde(borrow, default)]
     output: Option<&'a RawValue>,
@@ -135,7 +135,7 @@ struct ResponsesItem<'a> {
 struct MessagesReply<'a> {
     #[serde(default)]
     model: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     stop_reason: Option<String>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
@@ -174,7 +174,23 @@ pub(crate) fn observe(endpoint: Endpoint, body: &[u8]) -> Option<Observed> {
 
 /// Whether an answer ended because no more tokens were allowed, in the words of any protocol.
 pub(crate) fn is_out_of_tokens(reason: Option<&str>) -> bool {
-    matches!(reason, Some("length" | "max_tokens" | "incomplete"))
+    let cut = [
+        "length",
+        "max_tokens",
+        "incomplete",
+        "model_context_window_exceeded",
+    ];
+    reason.is_some_and(|reason| cut.contains(&reason))
+}
+
+/// A word that says how an answer ended. What is there and no text, as some servers send, still says that it ended.
+pub(crate) fn word<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    use serde::Deserialize as _;
+    Ok(match serde_json::Value::deserialize(value)? {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(word) => Some(word),
+        other => Some(other.to_string()),
+    })
 }
 
 fn of_chat(reply: ChatReply<'_>) -> Observed {

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::HeaderValue;
 
+const SHORTEST_KEY: usize = 8;
+
 /// A key that no log, error or page shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -20,10 +22,12 @@ impl Secret {
         Some(value)
     }
 
-    /// The text without the key, where somebody repeats it.
+    /// The text without the key, where somebody repeats it. A key too short to be one is a placeholder, and may be any word.
     pub(crate) fn hidden_in(&self, text: Bytes) -> Bytes {
         match std::str::from_utf8(&text) {
-            Ok(shown) if !self.0.is_empty() && shown.contains(&self.0) => shown.replace(&self.0, "…").into(),
+            Ok(shown) if self.0.len() >= SHORTEST_KEY && shown.contains(&self.0) => {
+                shown.replace(&self.0, "…").into()
+            }
             _ => text,
         }
     }
@@ -47,7 +51,9 @@ mod tests {
         assert_eq!(header.to_str().unwrap(), "Bearer sk-123");
         assert_eq!(format!("{header:?}"), "Sensitive");
         assert!(Secret::new("a\nb").header("").is_none());
-        let echoed = Bytes::from_static(b"wrong key: sk-123");
-        assert_eq!(key.hidden_in(echoed), "wrong key: …");
+        let echoed = Bytes::from_static(b"wrong key: sk-12345");
+        assert_eq!(Secret::new("sk-12345").hidden_in(echoed), "wrong key: …");
+        let error = Bytes::from_static(b"{\"param\":null}");
+        assert_eq!(Secret::new("null").hidden_in(error.clone()), error);
     }
 }

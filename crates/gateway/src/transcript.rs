@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::endpoint::Endpoint;
-use crate::reply::{Observed, Usage, UsageView, is_out_of_tokens, observe};
+use crate::reply::{Observed, Usage, UsageView, is_out_of_tokens, observe, word};
 
 /// Text of one answer that is kept; more is passed on, but not recorded.
 const MAX_KEPT_BYTES: usize = hone_domain::MAX_TEXT_BYTES;
@@ -67,7 +67,7 @@ struct ChunkChoice {
     index: u32,
     #[serde(default)]
     delta: Option<Delta>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word")]
     finish_reason: Option<String>,
 }
 
@@ -126,6 +126,7 @@ struct ContentBlock {
 struct BlockDelta {
     text: Option<String>,
     partial_json: Option<String>,
+    #[serde(deserialize_with = "word")]
     stop_reason: Option<String>,
 }
 
@@ -285,7 +286,7 @@ impl Transcript {
                 let delta = event
                     .delta
                     .and_then(|delta| serde_json::from_str::<BlockDelta>(delta.get()).ok());
-                self.ending = delta.and_then(|delta| delta.stop_reason);
+                self.ending = delta.and_then(|delta| delta.stop_reason).or(self.ending.take());
                 let usage = Usage::from(event.usage.unwrap_or_default());
                 self.usage.output = usage.output.or(self.usage.output);
             }

@@ -2,7 +2,7 @@
 //! are embedded beside the requests, which meanwhile use what was known.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use hone_domain::{Split, TaskId};
@@ -18,8 +18,10 @@ const DIMENSIONS: usize = 128;
 /// Examples of a task that are looked at, the latest ones.
 const MAX_EXAMPLES: usize = 5_000;
 const PAGE: i64 = 500;
-/// How long an index is used before changed examples are looked for.
+/// How long an index is used before changed examples are looked for, beside the requests.
 const INDEX_AGE_US: i64 = 30_000_000;
+/// An older one is used no more: requests wait for the renewed one.
+const MAX_INDEX_AGE_US: i64 = 2 * INDEX_AGE_US;
 /// An index that nobody has used for so long is forgotten.
 const INDEX_UNUSED: Duration = Duration::from_hours(1);
 /// A longer question is embedded beside the async threads.
@@ -39,8 +41,9 @@ pub struct NearExample {
 /// Examples of one task with their vectors.
 #[derive(Debug)]
 struct ExampleIndex {
-    /// When somebody last looked whether the examples had changed, or began to.
-    looked_at_us: AtomicI64,
+    /// When the examples were last read and were these.
+    confirmed_at_us: AtomicI64,
+    is_being_renewed: AtomicBool,
     embedder: Option<Lsa>,
     /// Input and target.
     pairs: Vec<(String, String)>,
@@ -71,21 +74,16 @@ impl ExampleIndex {
             inputs.iter().flat_map(|input| embedder.embed(input)).collect()
         });
         Self {
-            looked_at_us: AtomicI64::new(now_us),
+            confirmed_at_us: AtomicI64::new(now_us),
+            is_being_renewed: AtomicBool::new(false),
             embedder,
             pairs,
             vectors,
         }
     }
 
-    /// Whether it is time to look for changed examples; true for one caller at a time.
-    fn is_due(&self, now_us: i64) -> bool {
-        let last_us = self.looked_at_us.load(Ordering::Relaxed);
-        let claim = || {
-            self.looked_at_us
-                .compare_exchange(last_us, now_us, Ordering::Relaxed, Ordering::Relaxed)
-        };
-        now_us - last_us >= INDEX_AGE_US && claim().is_ok()
+    fn age_us(&self, now_us: i64) -> i64 {
+        now_us - self.confirmed_at_us.load(Ordering::Relaxed)
     }
 
     /// The `k` nearest, nearest first. The question itself is no example of how to answer it.
@@ -135,10 +133,16 @@ impl Engine {
             return Ok(Vec::new());
         }
         let indexes = &self.example_indexes().0;
+        let now_us = self.ids.now_us();
+        if let Some(index) = indexes.get(&task).await
+            && index.age_us(now_us) >= MAX_INDEX_AGE_US
+        {
+            indexes.invalidate(&task).await;
+        }
         let building = async { self.index_of(self.example_pairs(task).await?).await };
         let index = indexes.try_get_with(task, building).await;
         let index = index.map_err(|error: Arc<EngineError>| EngineError::Dataset(error.to_string()))?;
-        if index.is_due(self.ids.now_us()) {
+        if index.age_us(now_us) >= INDEX_AGE_US && !index.is_being_renewed.swap(true, Ordering::Relaxed) {
             self.renew_example_index(task, index.clone());
         }
         if question.len() <= INLINE_BYTES {
@@ -153,16 +157,19 @@ impl Engine {
         let engine = self.clone();
         self.tracker().spawn(async move {
             let renewed = async {
-                let pairs = engine.example_pairs(task).await?;
-                if pairs != known.pairs {
+                let (now_us, pairs) = (engine.ids.now_us(), engine.example_pairs(task).await?);
+                if pairs == known.pairs {
+                    known.confirmed_at_us.store(now_us, Ordering::Relaxed);
+                } else {
                     let index = engine.index_of(pairs).await?;
                     engine.example_indexes().0.insert(task, index).await;
                 }
                 Ok::<(), EngineError>(())
             };
             if let Err(error) = renewed.await {
-                tracing::warn!(%task, %error, "changed examples cannot be looked for; the known ones stay");
+                tracing::warn!(%task, %error, "changed examples cannot be looked for");
             }
+            known.is_being_renewed.store(false, Ordering::Relaxed);
         });
     }
 

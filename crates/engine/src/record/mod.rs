@@ -6,7 +6,7 @@
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hone_domain::{
@@ -126,15 +126,6 @@ impl Request {
         };
         (request, Receipt(answer))
     }
-
-    /// The batch again, of a request that was not queued.
-    fn into_batch(self) -> RecordBatch {
-        let size_bytes = self.records.iter().map(Record::size_bytes).sum();
-        RecordBatch {
-            records: self.records,
-            size_bytes,
-        }
-    }
 }
 
 /// A batch that was queued.
@@ -168,7 +159,9 @@ pub struct Recorder {
 /// What the writer and those who hand it records tell each other beside the queue.
 #[derive(Debug)]
 struct Backlog {
-    /// Told when somebody awaits a record that was queued.
+    /// Requests in the queue that somebody awaits.
+    awaited: AtomicUsize,
+    /// Told when one more is awaited.
     hurry: Notify,
     origin: Instant,
     /// Since when the oldest record waits that the writer is writing, in microseconds after `origin`; 0 when nothing is being written.
@@ -178,9 +171,28 @@ struct Backlog {
 impl Backlog {
     fn new() -> Self {
         Self {
+            awaited: AtomicUsize::new(0),
             hurry: Notify::new(),
             origin: Instant::now(),
             oldest_us: AtomicU64::new(0),
+        }
+    }
+
+    fn queue(&self, place: mpsc::Permit<'_, Request>, request: Request) {
+        let is_awaited = request.is_awaited;
+        if is_awaited {
+            self.awaited.fetch_add(1, Ordering::Relaxed);
+        }
+        place.send(request);
+        if is_awaited {
+            self.hurry.notify_one();
+        }
+    }
+
+    /// Notes that a request has left the queue.
+    fn taken(&self, request: &Request) {
+        if request.is_awaited {
+            self.awaited.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -406,19 +418,14 @@ impl Recorder {
             Err(tokio::sync::TryAcquireError::Closed) => return Err((EngineError::ShuttingDown, batch)),
             Err(tokio::sync::TryAcquireError::NoPermits) => return Err((full, batch)),
         };
+        let place = match self.sender.try_reserve() {
+            Ok(place) => place,
+            Err(mpsc::error::TrySendError::Closed(())) => return Err((EngineError::ShuttingDown, batch)),
+            Err(mpsc::error::TrySendError::Full(())) => return Err((full, batch)),
+        };
         let (request, receipt) = Request::with_receipt(batch, is_awaited, room);
-        match self.sender.try_send(request) {
-            Ok(()) => {
-                if is_awaited {
-                    self.backlog.hurry.notify_one();
-                }
-                Ok(receipt)
-            }
-            Err(mpsc::error::TrySendError::Closed(request)) => {
-                Err((EngineError::ShuttingDown, request.into_batch()))
-            }
-            Err(mpsc::error::TrySendError::Full(request)) => Err((full, request.into_batch())),
-        }
+        self.backlog.queue(place, request);
+        Ok(receipt)
     }
 
     /// Queues a batch of a long stream: waits for room in place of refusing. The receipt says what became of it, so that
@@ -426,12 +433,10 @@ impl Recorder {
     pub async fn submit_when_room(&self, batch: RecordBatch) -> Result<Receipt, EngineError> {
         let room = self.room.clone().acquire_many_owned(self.permits(&batch)).await;
         let room = room.map_err(|_| EngineError::ShuttingDown)?;
+        let place = self.sender.reserve().await;
+        let place = place.map_err(|_| EngineError::ShuttingDown)?;
         let (request, receipt) = Request::with_receipt(batch, true, room);
-        self.sender
-            .send(request)
-            .await
-            .map_err(|_| EngineError::ShuttingDown)?;
-        self.backlog.hurry.notify_one();
+        self.backlog.queue(place, request);
         Ok(receipt)
     }
 

@@ -1,7 +1,9 @@
 //! The one task of a process that writes records: what waits in the queue goes into one transaction, and its senders are
 //! answered after the commit.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hone_domain::{Identity, Ids, InteractionId, ProjectId, TaskId};
@@ -45,6 +47,7 @@ impl Writer {
                 }
             };
             let Some(first) = first else { return };
+            self.backlog.taken(&first);
             // The queue is in order: nothing that waits is older than the first of the group.
             self.backlog.set_oldest(Some(first.queued_at));
             let group = self.gather(first, &mut receiver, &stop).await;
@@ -63,21 +66,30 @@ impl Writer {
         stop: &CancellationToken,
     ) -> Vec<Request> {
         if !first.is_awaited {
-            tokio::select! {
-                () = tokio::time::sleep_until(first.queued_at + GATHERING) => {}
-                () = self.backlog.hurry.notified() => {}
-                () = stop.cancelled() => {}
-            }
+            self.wait_for_more(first.queued_at + GATHERING, stop).await;
         }
         let mut rows = first.records.len();
         let mut group = vec![first];
         while rows < self.group_rows
             && let Ok(next) = receiver.try_recv()
         {
+            self.backlog.taken(&next);
             rows += next.records.len();
             group.push(next);
         }
         group
+    }
+
+    /// Waits until then, or until something in the queue is awaited.
+    async fn wait_for_more(&self, until: Instant, stop: &CancellationToken) {
+        let mut waiting = pin!(tokio::time::sleep_until(until));
+        while self.backlog.awaited.load(Ordering::Relaxed) == 0 {
+            tokio::select! {
+                () = &mut waiting => return,
+                () = self.backlog.hurry.notified() => {}
+                () = stop.cancelled() => return,
+            }
+        }
     }
 
     /// Writes a group: what somebody waits for apart from what nobody waits for, as the one is told when the database cannot

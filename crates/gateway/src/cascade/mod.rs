@@ -118,14 +118,13 @@ impl Gateway {
         if let Some(known) = self.tally().known(version) {
             return Some(known);
         }
-        let read = self.tally().total(&self.engine().db, version).await;
+        let read = self.tally().total_unless_busy(&self.engine().db, version).await;
         read.inspect_err(|error| tracing::error!(%error, "counts of a cascade cannot be read"))
-            .ok()
+            .ok()?
     }
 
     /// Where a task's cascade stands, over all servers.
     pub async fn cascade_standing(&self, task: &Task) -> Result<CascadeStanding, StorageError> {
-        self.tally().flush(&self.engine().db).await?;
         let Ok(served) = self.engine().served(task) else {
             return Ok(CascadeStanding::default());
         };

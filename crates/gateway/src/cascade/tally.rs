@@ -43,6 +43,23 @@ impl Tally {
     /// Reads what all servers have counted for a version by now.
     pub async fn total(&self, db: &Db, version: ModelVersionId) -> Result<CascadeCounts, StorageError> {
         let _writing = self.writing.lock().await;
+        self.read(db, version).await
+    }
+
+    /// The same for a request, which does not wait while counts are being written.
+    pub async fn total_unless_busy(
+        &self,
+        db: &Db,
+        version: ModelVersionId,
+    ) -> Result<Option<CascadeCounts>, StorageError> {
+        let Ok(_writing) = self.writing.try_lock() else {
+            return Ok(None);
+        };
+        self.read(db, version).await.map(Some)
+    }
+
+    /// What the database says, and what is on the way to it. Called while nothing is being written.
+    async fn read(&self, db: &Db, version: ModelVersionId) -> Result<CascadeCounts, StorageError> {
         let mut counts = cascades::get(&mut db.read().await?, version).await?;
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for (counted, more) in pending.iter() {

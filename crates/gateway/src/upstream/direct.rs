@@ -4,7 +4,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,15 +15,22 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
+use tower_service::Service as _;
 
 use super::{UpstreamError, UpstreamRequest};
 
 /// How long an unused connection is kept, as reqwest keeps them.
 const KEPT_UNUSED: Duration = Duration::from_secs(90);
+/// A silent server is asked whether it is there after this time and then as often, as reqwest asks.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long a server may leave what was sent to it unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// The connections to one server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,11 +38,10 @@ pub(crate) struct Connections(Arc<Server>);
 
 #[derive(Debug)]
 struct Server {
-    /// A name or an address, as the resolver takes it.
-    host: String,
-    port: u16,
+    /// `http://` with host and port.
+    address: Uri,
     host_header: HeaderValue,
-    connect_timeout: Duration,
+    connector: HttpConnector,
     /// The one used last is at the end.
     unused: Mutex<Vec<Unused>>,
 }
@@ -61,16 +67,22 @@ impl Connections {
     pub fn to(url: &Url, connect_timeout: Duration) -> Option<Self> {
         let is_plain = url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
         let host = url.host_str().filter(|_| is_plain)?;
-        let port = url.port_or_known_default()?;
-        let host_header = match url.port() {
+        let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(connect_timeout));
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE));
+        connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        #[cfg(target_os = "linux")]
+        connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         Some(Self(Arc::new(Server {
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port,
-            host_header: HeaderValue::try_from(host_header).ok()?,
-            connect_timeout,
+            address: Uri::try_from(format!("http://{authority}/")).ok()?,
+            host_header: HeaderValue::try_from(authority).ok()?,
+            connector,
             unused: Mutex::default(),
         })))
     }
@@ -102,10 +114,14 @@ impl Connections {
         }
     }
 
-    /// Closes connections that nobody has used for long.
+    /// Closes connections that nobody has used for long, and those that the server has closed.
     pub fn close_unused(&self, now: Instant) {
+        let mut context = Context::from_waker(Waker::noop());
         let mut unused = self.0.unused.lock().unwrap_or_else(PoisonError::into_inner);
-        unused.retain(|one| now.duration_since(one.since) < KEPT_UNUSED);
+        unused.retain_mut(|one| {
+            one.link.poll(&mut context);
+            one.link.is_open() && now.duration_since(one.since) < KEPT_UNUSED
+        });
     }
 
     fn request_of(&self, request: UpstreamRequest) -> Result<Sent, UpstreamError> {
@@ -136,12 +152,8 @@ impl Server {
     }
 
     async fn connect(&self) -> Result<Box<Link>, UpstreamError> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = timeout(self.connect_timeout, connecting)
-            .await
-            .map_err(|_| "the connection was not made in time")??;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let stream = self.connector.clone().call(self.address.clone()).await?;
+        let (sender, connection) = http1::handshake(stream).await?;
         Ok(Box::new(Link {
             sender,
             connection: Some(connection),
@@ -301,7 +313,10 @@ mod tests {
         for asked in 1..=3 {
             assert_eq!(answer(&connections, &url).await, "hi");
             assert_eq!(count.load(Ordering::SeqCst), asked);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            while !connections.0.unused.lock().unwrap().is_empty() {
+                connections.close_unused(Instant::now());
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -314,7 +329,7 @@ mod tests {
         .await;
         let connections = Connections::to(&url, Duration::from_secs(1)).unwrap();
         let mut body = pin!(ask(&connections, &url).await.unwrap().into_body());
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         let mut pieces = 0;
         while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
             frame.unwrap();

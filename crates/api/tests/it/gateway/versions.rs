@@ -194,4 +194,10 @@ async fn well_rated_answers_come_back_as_examples() {
     while sent().await != with_example {
         assert!(Instant::now() < until, "new examples are never found");
     }
+    // What is older than a minute is not used any more.
+    let nearer = json!({ "input": "the parcel is not here, where is it now", "target": "almost there" });
+    let added = json!({ "task": "support", "examples": [nearer] });
+    assert_eq!(app.post("/v1/examples", &added).await.0, 201);
+    app.clock.advance_us(61_000_000);
+    assert_eq!(sent().await[2]["content"], "almost there");
 }
