@@ -28,6 +28,11 @@ enum Command {
         /// How often.
         repeats: usize,
     },
+    /// Find near-duplicates as benchmarks do, in a process of its own; print one JSON object.
+    Near {
+        /// JSONL with text.
+        file: std::path::PathBuf,
+    },
     /// Answer as a provider does, for benchmarks; print the address.
     Standin,
     /// Run a benchmark suite beside its peer and append the result to docs/benchmarks.md.
@@ -47,6 +52,7 @@ fn main() -> anyhow::Result<()> {
             settings,
             repeats,
         } => bench::fit(&file, &settings, repeats),
+        Command::Near { file } => bench::near(&file),
         Command::Standin => bench::standin(),
         Command::Bench { suite } => bench::run(suite),
     }

@@ -48,7 +48,7 @@ fn push_normal(characters: impl Iterator<Item = char>, normal: &mut String) {
 }
 
 /// Zero-width characters, direction marks and the byte order mark: they change no reader's text.
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}')
 }
 

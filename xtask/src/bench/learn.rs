@@ -376,7 +376,7 @@ fn noisy(source: &TrainingSet, labels: &[String], rows: usize) -> TrainingSet {
 }
 
 /// Largest resident memory of this process so far, in MiB.
-fn peak_mb() -> f64 {
+pub(super) fn peak_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status
         .lines()

@@ -4,11 +4,13 @@ mod gateway;
 mod learn;
 mod report;
 mod server;
+mod text;
 
 use clap::ValueEnum;
 
 pub(crate) use gateway::standin;
 pub(crate) use learn::fit;
+pub(crate) use text::near;
 
 /// A benchmark suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,6 +25,8 @@ pub(crate) enum Suite {
     Gateway,
     /// The same without the peers.
     GatewayAlone,
+    /// What is said of each text when it arrives.
+    Text,
 }
 
 /// Runs a suite.
@@ -33,5 +37,6 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Server => server::run(),
         Suite::Gateway => gateway::run(true),
         Suite::GatewayAlone => gateway::run(false),
+        Suite::Text => text::run(),
     }
 }
