@@ -357,6 +357,7 @@ fn dialect_of(path: &str) -> Option<(Dialect, &'static str)> {
     match path.split('/').nth(1) {
         Some("openai") => Some((Dialect::OpenAi, "…/openai/v1")),
         Some("anthropic") => Some((Dialect::Anthropic, "…/anthropic")),
+        Some("otlp") => Some((Dialect::OpenAi, "…/otlp")),
         _ => None,
     }
 }

@@ -140,6 +140,11 @@ impl ProviderTable {
 }
 
 impl Gateway {
+    /// Refuses settings that the server would refuse when it starts.
+    pub fn check(&self) -> anyhow::Result<()> {
+        Ok(self.resolve()?.check()?)
+    }
+
     /// Reads the providers' keys.
     pub fn resolve(&self) -> anyhow::Result<GatewaySettings> {
         let mut providers = BTreeMap::new();
@@ -286,6 +291,13 @@ impl Config {
             if !(least..=most).contains(&value) {
                 return refuse(setting, &format!("is {value}; give {least} to {most}"));
             }
+        }
+        if let Some(endpoint) = &self.telemetry.otlp_endpoint
+            && !reqwest::Url::parse(endpoint)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        {
+            let problem = format!("\"{endpoint}\" is no URL; write it like http://127.0.0.1:4318/v1/traces");
+            return refuse("telemetry.otlp_endpoint", &problem);
         }
         if !(1..=600_000).contains(&self.gateway.connect_timeout_ms) {
             return refuse("gateway.connect_timeout_ms", "give 1 to 600000 milliseconds");

@@ -140,6 +140,8 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<Option<Traces>> {
         .with_tracer(provider.tracer("hone"))
         .with_location(false)
         .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
         .with_filter(Targets::new().with_target(hone_gateway::TRACES, tracing::Level::INFO));
     tracing_subscriber::registry().with(lines).with(spans).init();
     Ok(Some(Traces(provider)))

@@ -45,7 +45,7 @@ spelled_enum! {
 
 /// The person an interaction is about, as the client knows them. Kept apart from content; never part of an example.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct Identity {
     /// The client's id for the person.
     pub user_id: String,

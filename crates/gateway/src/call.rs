@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hone_domain::{GatewayPolicy, Ids};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::TRACES;
 use crate::body::{FieldChange, Fields, quoted};
@@ -106,8 +108,8 @@ impl Call<'_> {
                 if attempt == 0 && !candidate.breaker.lets_through(Instant::now()) {
                     break;
                 }
-                let span = tracing::info_span!(target: TRACES, "provider", otel.kind = "client", provider = candidate.provider.name, model = candidate.model, attempt);
-                let asking = self.attempt(candidate, &sent, deadline).instrument(span);
+                let span = tracing::info_span!(target: TRACES, "provider", otel.kind = "client", otel.status_code = Empty, error.r#type = Empty, provider = candidate.provider.name, model = candidate.model, attempt);
+                let asking = self.attempt(candidate, &sent, deadline).instrument(span.clone());
                 let setback = match asking.await {
                     Ok(reply) => {
                         candidate.breaker.succeeded();
@@ -120,7 +122,7 @@ impl Call<'_> {
                     }
                     Err(setback) => setback,
                 };
-                note_failure(candidate, &setback);
+                note_failure(candidate, &setback, &span);
                 let wait = setback
                     .retry_after
                     .unwrap_or_else(|| self.backoff(attempt, uniform(ids)));
@@ -224,6 +226,18 @@ impl Call<'_> {
             Err(_) => return Err(self.timed_out(candidate)),
         };
         let (parts, mut body) = response.into_parts();
+        if let Some(encoding) = parts
+            .headers
+            .get(CONTENT_ENCODING)
+            .filter(|encoding| *encoding != "identity")
+        {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            let message = format!(
+                "the reply of {} is encoded as {encoding}, which was not asked for",
+                candidate.shown()
+            );
+            return Err(failure(Refusal::new(RefusalKind::BadReply, message)));
+        }
         let is_event_stream = parts
             .headers
             .get(http::header::CONTENT_TYPE)
@@ -320,12 +334,14 @@ impl Call<'_> {
     }
 }
 
-fn note_failure(candidate: &Candidate, setback: &Setback) {
+fn note_failure(candidate: &Candidate, setback: &Setback, span: &tracing::Span) {
     let kind = match &*setback.outcome {
         Ok(Reply::Whole { status, .. }) => status.as_str().to_owned(),
         Ok(Reply::Stream { .. }) => return,
         Err(refusal) => refusal.kind.code().to_owned(),
     };
+    span.record("error.type", kind.as_str());
+    span.record("otel.status_code", "ERROR");
     let provider = candidate.provider.name.clone();
     tracing::warn!(
         provider,

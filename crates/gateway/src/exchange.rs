@@ -250,6 +250,10 @@ impl Exchange {
         self.gateway
             .limits()
             .settle(&self.begun.admission, tokens, cost_micro_usd);
+        if record.request.is_none() && self.begun.content == RecordingContent::Everything {
+            // A client that went away before anything came back.
+            record.request = std::str::from_utf8(&self.sent).ok().and_then(document);
+        }
         self.learn_label(&mut record);
         self.count_cascade(&record);
         self.count(&record, elapsed);
@@ -378,6 +382,8 @@ impl Exchange {
         if self.is_recorded() {
             span.record("hone.interaction_id", tracing::field::display(self.id));
         }
+        // A span ends where it was left last.
+        span.in_scope(|| {});
     }
 
     fn count(&self, record: &NewInteraction, elapsed: Duration) {

@@ -18,7 +18,7 @@ use crate::cascade::{CertificateKey, Tally};
 use crate::guard;
 use crate::limits::{FLUSH, LimitKeeper, LimitedOwner};
 use crate::models::ListedModel;
-use crate::prices::PriceTable;
+use crate::prices::{InvalidPrices, PriceTable};
 use crate::provider::{InvalidProvider, Provider};
 use crate::settings::GatewaySettings;
 
@@ -32,9 +32,9 @@ pub enum GatewayError {
     /// A provider's settings cannot work.
     #[error(transparent)]
     Provider(#[from] InvalidProvider),
-    /// The price table cannot be read.
-    #[error("the price table cannot be read: {0}")]
-    Prices(#[from] toml::de::Error),
+    /// The prices cannot be used.
+    #[error(transparent)]
+    Prices(#[from] InvalidPrices),
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made: {0}")]
     Client(#[from] reqwest::Error),

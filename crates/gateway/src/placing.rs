@@ -76,7 +76,7 @@ impl Gateway {
     }
 
     /// Who may answer, in the order of asking: the model of the task's version, then the task's models. Models that do not
-    /// speak the endpoint's protocol are passed over while others do.
+    /// speak the endpoint's protocol, or whose provider is not known, are passed over while there are others.
     pub(crate) async fn candidates(
         &self,
         project: ProjectId,
@@ -121,15 +121,24 @@ impl Gateway {
             );
             return Err(Refusal::new(RefusalKind::Invalid, message));
         }
-        let (mut candidates, mut not_spoken) = (Vec::with_capacity(names.len()), None);
+        let (mut candidates, mut passed_over) = (Vec::with_capacity(names.len()), None);
         for name in names {
             match self.candidate_of_task(project, endpoint, name).await {
                 Ok(candidate) => candidates.push(candidate),
-                Err(refusal) if refusal.kind == RefusalKind::NotSpoken => not_spoken = Some(refusal),
+                Err(refusal) if matches!(refusal.kind, RefusalKind::NotSpoken | RefusalKind::NotFound) => {
+                    if refusal.kind == RefusalKind::NotFound {
+                        tracing::warn!(
+                            task = task.name,
+                            model = name,
+                            "no provider answers for a model of a task; it is passed over"
+                        );
+                    }
+                    passed_over = Some(refusal);
+                }
                 Err(refusal) => return Err(refusal),
             }
         }
-        match not_spoken {
+        match passed_over {
             Some(refusal) if candidates.is_empty() => Err(refusal),
             _ => Ok(candidates),
         }

@@ -35,14 +35,39 @@ struct Document {
     price: Vec<Price>,
 }
 
+/// Prices that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidPrices {
+    /// The table that ships with Hone.
+    #[error("the price table cannot be read: {0}")]
+    Table(#[from] toml::de::Error),
+    /// A price of the settings.
+    #[error("gateway.prices: a price of {0} is below zero")]
+    Negative(String),
+}
+
 /// All prices, by provider and model.
 #[derive(Debug, Default)]
 pub(crate) struct PriceTable(HashMap<(String, String), Price>);
 
 impl PriceTable {
     /// The shipped table with `overrides` before it.
-    pub fn with_overrides(overrides: &[Price]) -> Result<Self, toml::de::Error> {
+    pub fn with_overrides(overrides: &[Price]) -> Result<Self, InvalidPrices> {
         let shipped: Document = toml::from_str(SHIPPED)?;
+        for price in overrides {
+            let optional = [price.cached_input, price.cache_write].into_iter().flatten();
+            let is_price = |usd: f64| usd.is_finite() && usd >= 0.0;
+            if ![price.input, price.output]
+                .into_iter()
+                .chain(optional)
+                .all(is_price)
+            {
+                return Err(InvalidPrices::Negative(format!(
+                    "{}/{}",
+                    price.provider, price.model
+                )));
+            }
+        }
         let prices = shipped.price.into_iter().chain(overrides.iter().cloned());
         Ok(Self(
             prices

@@ -15,7 +15,7 @@ pub(crate) const OURS: &str = "hone";
 
 /// What the client says in the field `hone`.
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "an object")]
 pub(crate) struct Ours {
     /// Inputs of the task's prompt.
     pub inputs: Option<Value>,

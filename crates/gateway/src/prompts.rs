@@ -22,7 +22,7 @@ use crate::stream::ReplyBody;
 
 /// What a person wants a prompt for.
 #[derive(Debug, Clone, serde::Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub struct PromptRequest {
     /// Name of the generate task.
     pub task: String,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hone_domain::ProviderKind;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 
@@ -110,6 +110,8 @@ impl Provider {
             http::header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
+        // Answers are read as they pass.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         self.authorise(endpoint.is_native_to(self.kind), &mut headers, key);
         Ok(UpstreamRequest { url, headers, body })
     }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hone_domain::ProviderKind;
+use reqwest::Client;
 
-use crate::prices::Price;
+use crate::gateway::GatewayError;
+use crate::prices::{Price, PriceTable};
+use crate::provider::Provider;
 use crate::secret::Secret;
 
 /// A provider with its key.
@@ -39,6 +42,17 @@ pub struct GatewaySettings {
     pub max_reply_bytes: usize,
     /// Whether providers that projects bring themselves may have private addresses.
     pub allow_private_providers: bool,
+}
+
+impl GatewaySettings {
+    /// Refuses what cannot work, as starting the gateway does.
+    pub fn check(&self) -> Result<(), GatewayError> {
+        for (name, provider) in &self.providers {
+            Provider::new(name, provider, Client::new(), self.connect_timeout, false)?;
+        }
+        PriceTable::with_overrides(&self.prices)?;
+        Ok(())
+    }
 }
 
 impl Default for GatewaySettings {

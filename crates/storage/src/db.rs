@@ -81,6 +81,7 @@ impl Db {
                 ))
             })?;
         }
+        make_private(path).map_err(|error| refuse(format!("the file cannot be made ({error})")))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -206,4 +207,13 @@ impl Conn {
         }
         Ok(())
     }
+}
+/// Makes the file of a database when it is missing, for its owner alone: people's words are in it. SQLite gives the files
+/// beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }

@@ -110,6 +110,11 @@ async fn heard(shared: &Arc<Shared>, uri: &Uri, headers: HeaderMap, body: &Bytes
         "failing-once" if times_asked == 1 => error(StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         "refusing" => error(StatusCode::BAD_REQUEST, "invalid_request_error"),
         "telling-the-key" => error(StatusCode::UNAUTHORIZED, &format!("wrong key: {authorization:?}")),
+        "compressed" => (
+            [("content-type", "application/json"), ("content-encoding", "gzip")],
+            "{}",
+        )
+            .into_response(),
         "broken-json" => ([("content-type", "application/json")], "{\"id\": \"x\", \"choi").into_response(),
         "page" => ([("content-type", "text/html")], "<html>gateway error</html>").into_response(),
         "silent" => {

@@ -15,7 +15,16 @@ type Check = (&'static str, Result<String, String>);
 
 pub(super) async fn run(config: Config, output: Output) -> anyhow::Result<ExitCode> {
     let database = config.shown_database();
-    let mut checks: Vec<Check> = vec![("configuration", Ok(format!("data in {}", config.data.display())))];
+    let gateway = config.gateway.check();
+    let mut checks: Vec<Check> = vec![
+        ("configuration", Ok(format!("data in {}", config.data.display()))),
+        (
+            "providers",
+            gateway
+                .map(|()| format!("{} configured", config.gateway.providers.len()))
+                .map_err(|error| format!("{error:#}")),
+        ),
+    ];
     match App::open(config).await {
         Err(error) => checks.push(("database", Err(format!("{error:#}")))),
         Ok(app) => {

@@ -21,6 +21,9 @@ use crate::output::Output;
 
 /// Rows recorded in one go.
 const BATCH: usize = 1_000;
+/// Why a row is refused whose records are there with other content.
+const DIFFERS: &str = "is there already with other content, from an earlier import with another mapping or another state of the \
+    row; what is recorded does not change, so bring the file into another task";
 /// Refused rows that are printed; all are in the JSON output.
 const SHOWN_REFUSED: usize = 10;
 
@@ -31,6 +34,8 @@ struct Report {
     rows: usize,
     /// Rows that an earlier attempt had done.
     skipped: usize,
+    /// Rows that tell what can be taken.
+    taken: usize,
     /// Interactions and feedback recorded.
     recorded: usize,
     /// Those that were there already.
@@ -173,6 +178,8 @@ async fn record(
 ) -> anyhow::Result<()> {
     let recorder = app.engine.recorder();
     let (mut batch, now_us) = (RecordBatch::default(), app.engine.ids.now_us());
+    // The row of each record.
+    let mut numbers = Vec::new();
     for (number, told) in rows {
         report.rows += 1;
         let taken = told.and_then(|told| {
@@ -197,20 +204,26 @@ async fn record(
             }
             Ok(())
         });
-        if let Err(problem) = taken {
-            report.refused.push(RefusedLine {
+        numbers.resize(batch.len(), number);
+        match taken {
+            Ok(()) => report.taken += 1,
+            Err(problem) => report.refused.push(RefusedLine {
                 line: number,
                 problem,
-            });
+            }),
         }
     }
     if batch.is_empty() {
         return Ok(());
     }
-    for recorded in recorder.write(batch).await? {
+    for (recorded, line) in recorder.write(batch).await?.into_iter().zip(numbers) {
         match recorded.outcome {
             RecordOutcome::Recorded => report.recorded += 1,
-            RecordOutcome::Duplicate | RecordOutcome::Conflict => report.duplicates += 1,
+            RecordOutcome::Duplicate => report.duplicates += 1,
+            RecordOutcome::Conflict => report.refused.push(RefusedLine {
+                line,
+                problem: DIFFERS.to_owned(),
+            }),
         }
     }
     Ok(())
@@ -218,14 +231,21 @@ async fn record(
 
 fn print(report: &Report, args: &HistoryArgs, output: Output) {
     output.result(&json!(report), || {
-        let done = if args.dry_run { "would be taken" } else { "read" };
-        output.raw(&format!(
-            "{} rows {done}, {} records new, {} there already, {} rows refused",
-            report.rows,
-            report.recorded,
-            report.duplicates,
-            report.refused.len()
-        ));
+        if args.dry_run {
+            let refused = report.refused.len();
+            output.raw(&format!(
+                "{} rows would be taken, {refused} refused",
+                report.taken
+            ));
+        } else {
+            output.raw(&format!(
+                "{} rows read, {} records new, {} there already, {} rows refused",
+                report.rows,
+                report.recorded,
+                report.duplicates,
+                report.refused.len()
+            ));
+        }
         for refused in report.refused.iter().take(SHOWN_REFUSED) {
             output.raw(&format!("row {}: {}", refused.line, refused.problem));
         }

@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
     }
     let mut config = Config::read(&args)?;
     if matches!(args.command, Command::Config(_)) {
+        config.gateway.check()?;
         let mut shown = serde_json::to_value(&config)?;
         shown["database"] = serde_json::json!(config.shown_database());
         output.raw(&serde_json::to_string_pretty(&shown)?);

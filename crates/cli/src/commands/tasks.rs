@@ -63,12 +63,16 @@ fn value_of(task: &Task) -> Value {
     json!({ "id": task.id, "name": task.name, "kind": task.kind, "policy": task.policy })
 }
 
-/// Replaces the fields of `base` that `change` names, object by object.
+/// Replaces the fields of `base` that `change` names, object by object; null stands for the default (RFC 7396).
 fn merge(base: &mut Value, change: Value) {
     match (base, change) {
         (Value::Object(base), Value::Object(change)) => {
             for (name, value) in change {
-                merge(base.entry(name).or_insert(Value::Null), value);
+                if value.is_null() {
+                    base.remove(&name);
+                } else {
+                    merge(base.entry(name).or_insert(Value::Null), value);
+                }
             }
         }
         (base, change) => *base = change,

@@ -22,10 +22,10 @@ const SHOWN_REFUSED: usize = 10;
 
 pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
     let format = format_of(args.format, &args.file)?;
+    let file = open(&args.file)?;
     let task = ensure_task(app, &args.task, args.dry_run).await?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = output.bar(size, "importing");
-    let file = open(&args.file)?;
     let split = args.split.map(|split| match split {
         SplitArg::Train => Split::Train,
         SplitArg::Validation => Split::Validation,

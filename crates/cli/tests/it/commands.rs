@@ -103,6 +103,36 @@ fn configuration_comes_from_file_environment_and_flags_in_that_order() {
             .unwrap()
             .contains("\"projekt\" is no setting")
     );
+    // What the server would refuse when it starts.
+    for (settings, said) in [
+        (
+            "[gateway.providers.x]\nkind = \"openai\"\nbase_url = \"notaurl\"\n",
+            "providers.x.base_url",
+        ),
+        (
+            "[gateway.providers.x]\nkind = \"openai\"\napi_key_env = \"HONE_NOT_SET\"\n",
+            "gateway.providers.x.api_key_env",
+        ),
+        (
+            "[gateway]\nprices = [{ provider = \"x\", model = \"y\", input = -1.0, output = 1.0 }]\n",
+            "x/y",
+        ),
+        (
+            "[telemetry]\notlp_endpoint = \"foo\"\n",
+            "telemetry.otlp_endpoint",
+        ),
+    ] {
+        std::fs::write(data.join("hone.toml"), settings).unwrap();
+        for command in [&["config", "check"][..], &["doctor"]] {
+            let refused = run(data, None, command);
+            let told = [refused.stdout, refused.stderr].concat();
+            assert!(!refused.status.success(), "{command:?} {settings}");
+            assert!(
+                String::from_utf8(told).unwrap().contains(said),
+                "{command:?} {settings}"
+            );
+        }
+    }
 }
 
 #[test]

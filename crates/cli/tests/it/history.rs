@@ -106,3 +106,49 @@ async fn a_killed_import_goes_on_and_records_nothing_twice(#[values(false, true)
     assert_eq!(refused.len(), ROWS / EMPTY_EVERY);
     assert_eq!(refused[0]["line"], EMPTY_EVERY + 1);
 }
+
+#[test]
+fn another_task_gets_its_own_records_and_a_changed_row_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let file = data.join("table.csv");
+    std::fs::write(&file, "question,answer\nhow are you,fine\nwhat is it,that\n").unwrap();
+    let import = |task: &str, columns: &[&str], more: &[&str]| {
+        let mapped = columns.iter().flat_map(|column| ["--map", column]);
+        let start = [
+            "history",
+            task,
+            file.to_str().unwrap(),
+            "--from",
+            "table",
+            "--kind",
+            "generate",
+        ];
+        let arguments: Vec<&str> = start
+            .into_iter()
+            .chain(mapped)
+            .chain(more.iter().copied())
+            .collect();
+        let output = hone(data, None).arg("--json").args(arguments).output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    let whole = ["input=question", "output=answer"];
+    assert_eq!(import("a", &["input=question"], &["--dry-run"]).1["taken"], 2);
+    assert_eq!(import("a", &["input=question"], &[]).1["recorded"], 2);
+    assert_eq!(import("b", &whole, &[]).1["recorded"], 2);
+    let (code, changed) = import("a", &whole, &[]);
+    assert_eq!(code, Some(3), "nothing was taken");
+    assert_eq!(
+        (&changed["recorded"], &changed["duplicates"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(changed["refused"][0]["line"], 2);
+    assert!(
+        changed["refused"][1]["problem"]
+            .as_str()
+            .unwrap()
+            .contains("other content"),
+        "{changed}"
+    );
+}

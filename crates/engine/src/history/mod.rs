@@ -91,9 +91,13 @@ impl HistoryReader {
         Ok(told)
     }
 
-    /// The id of the interaction that the file calls so.
+    /// The id of the interaction that the file calls so, within the task: another task may bring the same file in.
     fn interaction_id(&self, own: &str) -> InteractionId {
-        derive_repeatable_id(self.project, "import", &format!("{}:{own}", self.source))
+        derive_repeatable_id(self.project, "import", &self.key(own))
+    }
+
+    fn key(&self, own: &str) -> String {
+        format!("{}:{}:{own}", self.source, self.task)
     }
 
     /// The same for a row without an id: derived from all that it says.
@@ -107,7 +111,7 @@ impl HistoryReader {
             id: Some(derive_repeatable_id(
                 self.project,
                 "import feedback",
-                &format!("{}:{own}", self.source),
+                &self.key(own),
             )),
             ..NewFeedback::new(kind)
         }

@@ -131,12 +131,10 @@ pub(crate) fn read(project: ProjectId, span: Span, resource: &Document) -> Optio
     })
 }
 
+/// Whether the attributes say that the person has opted out; what is there and says neither yes nor no counts as yes.
 fn is_opted_out(attributes: &Document) -> bool {
-    match attributes.0.get("hone.opt_out") {
-        Some(Value::Bool(is_opted_out)) => *is_opted_out,
-        Some(Value::String(text)) => matches!(text.as_str(), "true" | "1"),
-        _ => false,
-    }
+    let said = attributes.text(&["hone.opt_out"]).unwrap_or_default();
+    !matches!(said.to_lowercase().as_str(), "" | "false" | "0" | "no" | "off")
 }
 
 /// Whether it is a time that a call may take, in milliseconds: up to a day.

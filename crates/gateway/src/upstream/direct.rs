@@ -87,31 +87,32 @@ impl Connections {
         })))
     }
 
-    /// Sends a request and waits for the head of its response. A connection that the server has closed meanwhile is
-    /// replaced; a request that may have reached it is not sent twice.
+    /// Sends a request and waits for the head of its response. Where the server closes a connection that was used before,
+    /// at the same moment or earlier, the request is sent again on a new one: of an answer nothing has come.
     pub async fn send(&self, request: UpstreamRequest) -> Result<Response<DirectBody>, UpstreamError> {
-        let mut request = self.request_of(request)?;
-        loop {
-            let unused = self.0.take_unused();
-            let is_new = unused.is_none();
-            let mut link = match unused {
-                Some(link) => link,
-                None => self.0.connect().await?,
-            };
-            match link.send(request).await {
-                Ok(response) => {
-                    return Ok(response.map(|incoming| DirectBody {
-                        incoming,
-                        link: Some(link),
-                        server: self.0.clone(),
-                    }));
-                }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
+        let request = self.request_of(request)?;
+        if let Some(link) = self.0.take_unused() {
+            match self.send_on(link, request.clone()).await {
+                Ok(response) => return Ok(response),
+                Err(error) if is_closed(&error) => self.0.forget_unused(),
+                Err(error) => return Err(error.into()),
             }
         }
+        let link = self.0.connect().await?;
+        Ok(self.send_on(link, request).await?)
+    }
+
+    async fn send_on(
+        &self,
+        mut link: Box<Link>,
+        request: Sent,
+    ) -> Result<Response<DirectBody>, hyper::Error> {
+        let incoming = link.send(request).await.map_err(TrySendError::into_error)?;
+        Ok(incoming.map(|incoming| DirectBody {
+            incoming,
+            link: Some(link),
+            server: self.0.clone(),
+        }))
     }
 
     /// Closes connections that nobody has used for long, and those that the server has closed.
@@ -143,6 +144,11 @@ impl Server {
     fn take_unused(&self) -> Option<Box<Link>> {
         let mut unused = self.unused.lock().unwrap_or_else(PoisonError::into_inner);
         Some(unused.pop()?.link)
+    }
+
+    /// Closes all that nobody uses: where the server has closed one it has closed others, or is another one now.
+    fn forget_unused(&self) {
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn give_back(&self, link: Box<Link>) {
@@ -188,6 +194,16 @@ impl Link {
     fn is_open(&self) -> bool {
         self.connection.is_some() && self.sender.is_ready()
     }
+}
+
+/// Whether the connection ended before anything of an answer.
+fn is_closed(error: &hyper::Error) -> bool {
+    let is_reset = |error: &std::io::Error| {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+    };
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    error.is_canceled() || error.is_incomplete_message() || cause.is_some_and(is_reset)
 }
 
 /// Reads and writes what can be; what fails reaches whoever waits for the response or its body.
@@ -318,6 +334,33 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_a_closed_connection_swallowed_is_sent_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/v1", listener.local_addr().unwrap())).unwrap();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let (mut asked, reply) = ([0; 4_096], b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+            let (mut first, _) = listener.accept().await.unwrap();
+            assert!(first.read(&mut asked).await.unwrap() > 0);
+            first.write_all(reply).await.unwrap();
+            // The second request is read, and the connection closed without a word.
+            assert!(first.read(&mut asked).await.unwrap() > 0);
+            drop(first);
+            let (mut second, _) = listener.accept().await.unwrap();
+            assert!(second.read(&mut asked).await.unwrap() > 0);
+            second.write_all(reply).await.unwrap();
+            // The third has a new connection, which is closed too: that is the server's own fault.
+            drop(second);
+            let (third, _) = listener.accept().await.unwrap();
+            drop(third);
+        });
+        let connections = Connections::to(&url, Duration::from_secs(1)).unwrap();
+        assert_eq!(answer(&connections, &url).await, "hi");
+        assert_eq!(answer(&connections, &url).await, "hi");
+        assert!(ask(&connections, &url).await.is_err());
     }
 
     #[tokio::test]

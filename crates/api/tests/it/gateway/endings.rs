@@ -22,6 +22,7 @@ fn impatient(models: &[&str]) -> Value {
 #[case::refusing("refusing", 400, "invalid_request_error", "provider_400")]
 #[case::broken("broken-json", 502, "bad_reply", "bad_reply")]
 #[case::page("page", 502, "bad_reply", "bad_reply")]
+#[case::compressed("compressed", 502, "bad_reply", "bad_reply")]
 #[case::silent("silent", 504, "timeout", "timeout")]
 #[case::endless("endless", 502, "bad_reply", "bad_reply")]
 #[tokio::test]
@@ -53,6 +54,7 @@ async fn an_error_arrives_as_the_sdk_understands_it(
             "the stream ends with an error"
         );
     } else {
+        assert!(!response.headers().contains_key("content-encoding"));
         let (given, reply) = json_of(response).await;
         assert_eq!(
             (given, reply["error"]["code"].as_str()),
@@ -118,6 +120,23 @@ async fn a_model_is_asked_again_and_then_the_next_one() {
     assert_eq!(
         (&shown["model"], &shown["status"]),
         (&json!("anthropic/claude"), &json!("ok"))
+    );
+}
+
+#[tokio::test]
+async fn a_model_whose_provider_is_not_known_is_passed_over() {
+    let (app, _standin) = app().await;
+    generate_task(&app, "answers", impatient(&["nobody/x", "openai/gpt-4o"])).await;
+    let response = ask_chat(&app, &chat("task:answers", "hi")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-hone-model"], "openai/gpt-4o");
+    generate_task(&app, "none", impatient(&["nobody/x"])).await;
+    let response = ask_chat(&app, &chat("task:none", "hi")).send().await.unwrap();
+    let (status, reply) = json_of(response).await;
+    assert_eq!(status, 404);
+    assert!(
+        reply.to_string().contains("nobody/x") || reply.to_string().contains("configured are"),
+        "{reply}"
     );
 }
 
@@ -266,6 +285,7 @@ async fn a_client_that_goes_away_before_the_answer_is_recorded_too() {
         (&shown["status"], &shown["input"]),
         (&json!("cancelled"), &json!("anybody?"))
     );
+    assert_eq!(shown["request"]["model"], "silent");
 }
 
 #[rstest]

@@ -90,15 +90,21 @@ async fn a_task_that_records_nothing_records_no_spans() {
 async fn a_person_who_opted_out_leaves_no_span() {
     let (app, _standin) = app().await;
     generate_task(&app, "assist", json!({})).await;
-    let spans = [("eee19b7ec3c1b174", false), ("eee19b7ec3c1b175", true)].map(|(id, is_opted_out)| {
+    let spans = [
+        ("eee19b7ec3c1b174", json!({ "boolValue": false })),
+        ("eee19b7ec3c1b175", json!({ "boolValue": true })),
+        // What is neither yes nor no counts as yes.
+        ("eee19b7ec3c1b176", json!({ "stringValue": "Yes, please" })),
+    ]
+    .map(|(id, said)| {
         json!({ "traceId": "5b8efff798038103d269b633813fc60c", "spanId": id,
             "attributes": [text("gen_ai.operation.name", "chat"), text("gen_ai.prompt", id), text("hone.task", "assist"),
-                json!({ "key": "hone.opt_out", "value": { "boolValue": is_opted_out } })] })
+                json!({ "key": "hone.opt_out", "value": said })] })
     });
     let request = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": spans }] }] });
     assert_eq!(app.post("/otlp/v1/traces", &request).await.0, 200);
     let (_, list) = app.get("/v1/interactions?task=assist").await;
     let items = list["items"].as_array().unwrap();
     assert_eq!(items.len(), 1, "{list}");
-    assert!(!list.to_string().contains("eee19b7ec3c1b175"));
+    assert_eq!(items[0]["input"], "eee19b7ec3c1b174");
 }
