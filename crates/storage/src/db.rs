@@ -81,7 +81,7 @@ impl Db {
                 ))
             })?;
         }
-        make_private(path).map_err(|error| refuse(format!("the file cannot be made ({error})")))?;
+        make_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -208,12 +208,13 @@ impl Conn {
         Ok(())
     }
 }
+
 /// Makes the file of a database when it is missing, for its owner alone: people's words are in it. SQLite gives the files
-/// beside it the same mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
+/// beside it the same mode. What is wrong with the place is said when SQLite opens it.
+fn make_private(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
+    options.create_new(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    let _ = options.open(path);
 }
