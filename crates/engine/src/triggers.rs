@@ -66,6 +66,13 @@ impl Engine {
         settings: Option<serde_json::Value>,
         id: Option<RunId>,
     ) -> Result<RunId, EngineError> {
+        if task.kind == TaskKind::Generate {
+            let detail = format!(
+                "\"{0}\" is a generate task; its versions are registered: hone register {0} FILE",
+                task.name
+            );
+            return Err(EngineError::field("/task", detail));
+        }
         if let Some(settings) = &settings
             && let Some(trainer) = find_trainer(&task.policy.training.trainer)
         {

@@ -45,7 +45,7 @@ impl Engine {
         id: Option<ModelVersionId>,
     ) -> Result<(ModelVersion, bool), EngineError> {
         spec.validate()?;
-        Prompt::compile(spec.clone())?;
+        Prompt::compile(spec.clone())?.require_possible_inputs()?;
         let stored = StoredPrompt {
             format: FORMAT,
             prompt: spec.clone(),

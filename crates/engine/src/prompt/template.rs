@@ -63,6 +63,23 @@ impl Prompt {
         })
     }
 
+    /// Refuses a schema that no inputs can fit, as they are always an object.
+    pub fn require_possible_inputs(&self) -> Result<(), EngineError> {
+        let kind = self.spec.inputs.as_ref().and_then(|schema| schema.get("type"));
+        let is_possible = match kind {
+            None => true,
+            Some(Value::Array(kinds)) => kinds.contains(&Value::from("object")),
+            Some(kind) => kind == "object",
+        };
+        if is_possible {
+            return Ok(());
+        }
+        Err(EngineError::field(
+            "/inputs/type",
+            "inputs are an object by name; write \"object\"",
+        ))
+    }
+
     /// Checks the inputs and renders every message with them.
     pub fn render(&self, inputs: &Value) -> Result<Vec<RenderedMessage>, PromptProblem> {
         if !inputs.is_object() {

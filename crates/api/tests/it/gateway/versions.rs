@@ -125,6 +125,7 @@ async fn a_version_that_cannot_work_is_refused_with_its_field() {
             "/messages/0/template",
         ),
         (json!({ "inputs": { "type": 7 } }), "/inputs"),
+        (json!({ "inputs": { "type": "array" } }), "/inputs/type"),
         (json!({ "parameters": { "stream": true } }), "/parameters/stream"),
         (json!({ "examples": { "k": 99 } }), "/examples/k"),
     ] {
@@ -145,6 +146,9 @@ async fn a_version_that_cannot_work_is_refused_with_its_field() {
     assert!(problem.to_string().contains("hone train intent"), "{problem}");
     let (_, models) = app.get("/v1/models?task=greet").await;
     assert_eq!(models["items"], json!([]), "nothing is half-stored");
+    let (status, problem) = app.post("/v1/tasks/greet/train", &json!({})).await;
+    assert_eq!(status, 422);
+    assert!(problem.to_string().contains("hone register greet"), "{problem}");
 }
 
 #[tokio::test]
