@@ -1,14 +1,11 @@
 //! Golden files: one artifact per format version, written once, that every later version must go on loading.
 
-use std::path::Path;
-
 use hone_learn::{FitContext, LinearTrainer, Trainer as _, TrainingSet, artifact};
-
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/learn/tests/golden");
 
 /// Writes the golden artifact of the present format unless it is there.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let file = Path::new(FOLDER).join(format!("model_v{}.hone", artifact::FORMAT_VERSION));
+    let folder = crate::folder().join("../crates/learn/tests/golden");
+    let file = folder.join(format!("model_v{}.hone", artifact::FORMAT_VERSION));
     anyhow::ensure!(
         !file.exists(),
         "{} is there; a golden file is never written again",
@@ -30,7 +27,7 @@ pub(crate) fn write() -> anyhow::Result<()> {
     }
     let settings = serde_json::json!({ "features": "words_and_characters" });
     let fitted = LinearTrainer.fit(&set, &settings, &FitContext::silent(1))?;
-    std::fs::create_dir_all(FOLDER)?;
+    std::fs::create_dir_all(folder)?;
     std::fs::write(&file, artifact::encode(&fitted)?)?;
     Ok(())
 }

@@ -43,6 +43,11 @@ enum Command {
     },
 }
 
+/// The folder of this crate, where cargo runs it from: clones that share a target folder share the binary too.
+fn folder() -> std::path::PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), Into::into)
+}
+
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Arrows => arrows::check(),

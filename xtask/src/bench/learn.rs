@@ -271,7 +271,7 @@ fn peer() -> anyhow::Result<PathBuf> {
 }
 
 fn run_peer(python: &Path, args: &[&str]) -> anyhow::Result<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/scikit_learn.py");
+    let script = crate::folder().join("peers/scikit_learn.py");
     let output = Command::new(python).arg(script).args(args).output()?;
     anyhow::ensure!(
         output.status.success(),
@@ -303,11 +303,9 @@ pub(crate) fn hone_binary() -> PathBuf {
     clippy::disallowed_methods,
     reason = "a benchmark finds its data through the environment"
 )]
-fn data_folder() -> anyhow::Result<PathBuf> {
-    let folder = std::env::var("HONE_TEST_DATA").map_or_else(
-        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
+pub(super) fn data_folder() -> anyhow::Result<PathBuf> {
+    let folder = std::env::var("HONE_TEST_DATA")
+        .map_or_else(|_| crate::folder().join("../../shared/data"), PathBuf::from);
     anyhow::ensure!(
         folder.join("clinc150").exists(),
         "no data in {}; set HONE_TEST_DATA",

@@ -46,7 +46,7 @@ pub(crate) fn append(suite: &str, table: &str) -> anyhow::Result<()> {
         "\n## {suite}\n\n`cargo xtask bench {suite}`, on commit {commit}, {cores} cores, {}. Median (min–max).\n\n{table}",
         model.unwrap_or("unknown processor")
     );
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
+    let path = crate::folder().join("../docs/benchmarks.md");
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .create(true)

@@ -5,12 +5,12 @@ mod near;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use hone_text::{PersonalKind, find_personal};
 
+use super::learn::data_folder;
 use super::report::{Repeats, append};
 
 pub(crate) use self::near::run as near;
@@ -59,14 +59,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     append("text", &table)
 }
 
-/// Where real data is; see docs of the data folder.
-fn data_folder() -> PathBuf {
-    std::env::var_os("HONE_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    )
-}
-
 /// A marked piece counts as found when all of its letters and digits are in findings of its kind; a finding is right when it
 /// touches a marked piece of its kind.
 fn personal_data(table: &mut String) -> anyhow::Result<()> {
@@ -76,7 +68,7 @@ fn personal_data(table: &mut String) -> anyhow::Result<()> {
         "generated_large.json",
         "synth_dataset_v2.json",
     ] {
-        let file = data_folder().join("presidio_research").join(name);
+        let file = data_folder()?.join("presidio_research").join(name);
         let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
         texts.extend(serde_json::from_slice::<Vec<Marked>>(&bytes)?);
     }

@@ -11,9 +11,8 @@ use anyhow::Context as _;
 use hone_text::{NearGroups, Signer};
 use serde_json::{Value, json};
 
-use super::super::learn::peak_mb;
+use super::super::learn::{data_folder, peak_mb};
 use super::super::report::Repeats;
-use super::data_folder;
 
 const TEXTS: usize = 100_000;
 const LENGTH: usize = 150;
@@ -62,7 +61,7 @@ pub(super) fn rows(table: &mut String) -> anyhow::Result<()> {
     ours.arg("near").arg(&file);
     let ours_s = row(table, "Hone", &mut ours, REPEATS, &texts, &truth)?;
     let mut theirs = Command::new(python()?);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/datasketch_near.py");
+    let script = crate::folder().join("peers/datasketch_near.py");
     theirs.arg(script).arg(&file).arg(THRESHOLD.to_string());
     let theirs_s = row(
         table,
@@ -113,7 +112,7 @@ fn row(
 /// Texts of real sentences, of which some are earlier ones with one to four words changed; with the first text that each
 /// comes from.
 fn texts() -> anyhow::Result<(Vec<String>, Vec<usize>)> {
-    let sentences = read(&data_folder().join("clinc150/train.jsonl"))?;
+    let sentences = read(&data_folder()?.join("clinc150/train.jsonl"))?;
     let words: Vec<&str> = sentences
         .iter()
         .flat_map(|sentence| sentence.split(' '))
