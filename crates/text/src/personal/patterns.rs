@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::checks::{digits_of, is_card, is_iban, is_us_routing, is_us_ssn, luhn};
 use super::{PersonalFinding, PersonalKind, is_after_word};
+use crate::pattern::pattern;
 
 /// How far before a number the words are looked for that say what it is, in bytes.
 const REACH: usize = 32;
@@ -18,13 +18,6 @@ const FEWEST_DIGITS: usize = 4;
 const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27\
     GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30\
     NI28NL18NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30";
-
-macro_rules! pattern {
-    ($name:ident, $regex:expr) => {
-        static $name: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new($regex).expect("the pattern is well-formed"));
-    };
-}
 
 pattern!(
     PRIVATE_KEY,

@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use hone_text::{PersonalKind, find_personal};
+use hone_text::{
+    PersonalKind, Signer, answer_flaws, find_personal, injection_signs, language, moderation, normalised_hash,
+};
 
 use super::learn::data_folder;
 use super::report::{Repeats, append};
@@ -56,6 +58,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     );
     personal_data(&mut table)?;
     near::rows(&mut table)?;
+    times(&mut table)?;
     append("text", &table)
 }
 
@@ -130,16 +133,45 @@ fn personal_data(table: &mut String) -> anyhow::Result<()> {
             share(count.right, count.said)
         )?;
     }
-    let text = "Hello, where is my parcel? It should have come on Monday 12 May, order 4512-88. Please mail ann@example.com or call me at home, thank you and bye.";
-    let times = (0..REPEATS).map(|_| microseconds_per_call(|| find_personal(black_box(text)).len()));
-    writeln!(
-        table,
-        "| one text of {} characters, us | {} | |",
-        text.len(),
-        Repeats::new(times.collect()).shown(2)
-    )?;
     Ok(())
 }
+
+/// How long everything takes that is said of a text when it arrives.
+fn times(table: &mut String) -> anyhow::Result<()> {
+    let text = "Hello, where is my parcel? It should have come on Monday 12 May, order 4512-88. Please mail ann@example.com or call me at home, thank you and bye.";
+    writeln!(table, "| **one text of {} characters** | us | |", text.len())?;
+    let mut signer = Signer::default();
+    let mut features: [(&str, Feature<'_>); 7] = [
+        (
+            "normalised hash",
+            Box::new(|text| usize::from(normalised_hash(text)[0])),
+        ),
+        (
+            "near-duplicate bands",
+            Box::new(move |text| signer.sign(text).count()),
+        ),
+        ("personal data", Box::new(|text| find_personal(text).len())),
+        ("language", Box::new(|text| language(text).map_or(0, str::len))),
+        ("flaws", Box::new(|text| answer_flaws(text).len())),
+        ("moderation", Box::new(|text| moderation(text).kinds.len())),
+        (
+            "signs of injection",
+            Box::new(|text| injection_signs(text).signs.len()),
+        ),
+    ];
+    let mut sum = 0.0;
+    for (name, feature) in &mut features {
+        let times = (0..REPEATS).map(|_| microseconds_per_call(|| feature(black_box(text))));
+        let times = Repeats::new(times.collect());
+        sum += times.median();
+        writeln!(table, "| {name} | {} | |", times.shown(2))?;
+    }
+    writeln!(table, "| all of them | {sum:.1} | |")?;
+    Ok(())
+}
+
+/// Says something of a text.
+type Feature<'a> = Box<dyn FnMut(&str) -> usize + 'a>;
 
 fn microseconds_per_call(mut call: impl FnMut() -> usize) -> f64 {
     let (start, calls) = (Instant::now(), 20_000);
