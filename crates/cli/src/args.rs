@@ -61,6 +61,8 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Write a task's frozen examples to JSONL or CSV.
     Export(ExportArgs),
+    /// Check a file to train on line by line before it is used.
+    Check(CheckArgs),
     /// Turn new feedback into examples now.
     Curate(OfTask),
     /// Train, evaluate and, where the gate accepts, deploy a new version now.
@@ -219,6 +221,29 @@ pub(crate) struct ImportArgs {
     /// Store nothing and only report what would be refused.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// JSONL; - is standard input.
+    pub file: PathBuf,
+    /// What its lines are.
+    #[arg(long, value_enum)]
+    pub format: TrainingFormatArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TrainingFormatArg {
+    /// OpenAI's chats for supervised fine-tuning: messages.
+    OpenaiChat,
+    /// OpenAI's preference rows, for DPO.
+    OpenaiPreference,
+    /// TRL's supervised rows: messages, or prompt and completion, or text.
+    Sft,
+    /// TRL's preference rows: prompt, chosen, rejected.
+    Preference,
+    /// TRL's unpaired rows for KTO: prompt, completion, label.
+    Kto,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

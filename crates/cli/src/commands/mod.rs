@@ -1,5 +1,6 @@
 //! The commands, one file per group.
 
+mod check;
 mod doctor;
 mod evaluate;
 mod history;
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
             output.raw(&Config::template());
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Check(check_args) => return check::run(check_args, output).await,
         Command::Demo(demo_args) => {
             let config = Config::read(&args)?;
             return demo::run(demo_args, args.data.as_deref(), config, output).await;
@@ -83,8 +85,10 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Deploy(args) => models::deploy(app, args, output).await,
         Command::Rollback(args) => models::rollback(app, args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
-        Command::Demo(_) | Command::Doctor | Command::Config(_) | Command::Completions { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Check(_)
+        | Command::Demo(_)
+        | Command::Doctor
+        | Command::Config(_)
+        | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -68,7 +68,8 @@ async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<Opt
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
+/// Opens a file, or standard input for `-`.
+pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }

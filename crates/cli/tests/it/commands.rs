@@ -189,3 +189,34 @@ fn the_demo_turns_the_whole_loop() {
         "{blocks:?}"
     );
 }
+
+#[test]
+fn a_file_to_train_on_is_checked_without_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let good = r#"{"prompt":"hi","completion":"Hello.","label":true}"#;
+    std::fs::write(data.join("rows.jsonl"), format!("{good}\n{{\n{good}\n")).unwrap();
+    let file = data.join("rows.jsonl");
+    let check = run(data, None, &["check", file.to_str().unwrap(), "--format", "kto"]);
+    assert_eq!(check.status.code(), Some(3));
+    let told = String::from_utf8(check.stdout).unwrap();
+    for said in [
+        "3 lines: 2 can be trained on, 1 cannot",
+        "line 2: is no JSON",
+        "the same as an earlier line (1): 3",
+    ] {
+        assert!(told.contains(said), "{told}");
+    }
+    std::fs::write(&file, good).unwrap();
+    assert!(
+        run(data, None, &["check", file.to_str().unwrap(), "--format", "kto"])
+            .status
+            .success()
+    );
+    assert!(
+        !run(data, None, &["check", "none.jsonl", "--format", "kto"])
+            .status
+            .success()
+    );
+    assert!(!data.join("hone.sqlite").exists());
+}
