@@ -3,6 +3,7 @@
 //! record → curate → freeze → train → evaluate → registry → deploy → predict. [`Engine`] holds what the steps share; `api`
 //! and `cli` call it, `jobs` runs its handlers. It knows neither HTTP nor SQL.
 
+mod csv_rows;
 mod curate;
 mod deploy;
 mod effects;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hone_domain::{NewExample, Split};
 
+use crate::csv_rows::CsvRows;
 use crate::{DatasetRow, EngineError};
 
 /// The longest line that is read; a longer one is refused without holding it.
@@ -177,46 +178,22 @@ fn read_line(file: &mut impl BufRead, line: &mut Vec<u8>) -> Result<Option<bool>
 }
 
 fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
     let hint = "a CSV needs a header line with input (or text) and label";
-    let headers = reader
-        .headers()
-        .map_err(|error| EngineError::field("", format!("{error}; {hint}")))?
-        .iter()
-        .map(|name| name.trim().to_lowercase())
-        .collect::<csv::StringRecord>();
-    if headers.len() == 1 && headers.iter().any(|name| name.contains(';')) {
-        return Err(EngineError::field(
-            "",
-            "the columns are divided by semicolons; save it with commas",
-        ));
+    let mut rows = CsvRows::new(file);
+    let headers = rows.headers()?;
+    let headers: csv::StringRecord = headers.iter().map(|name| name.to_lowercase()).collect();
+    while let Some((number, row)) = rows.next()? {
+        let line = row.and_then(|row| {
+            row.deserialize::<Line>(Some(&headers))
+                .map_err(|error| error.to_string())
+        });
+        visit(
+            number,
+            line.map(NewExample::from)
+                .map_err(|error| format!("{error}; {hint}")),
+        )?;
     }
-    let mut record = csv::StringRecord::new();
-    loop {
-        let read = reader.read_record(&mut record);
-        // Rows may span lines, so the reader's own count is asked.
-        let number = record.position().map_or(0, |position| position.line() as usize);
-        match read {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                let line = record.deserialize::<Line>(Some(&headers));
-                visit(
-                    number,
-                    line.map(NewExample::from)
-                        .map_err(|error| format!("{error}; {hint}")),
-                )?;
-            }
-            Err(error) if error.is_io_error() => {
-                return Err(EngineError::File(error.into()));
-            }
-            Err(error) => {
-                let number = error
-                    .position()
-                    .map_or(number, |position| position.line() as usize);
-                visit(number, Err(format!("{error}; {hint}")))?;
-            }
-        }
-    }
+    Ok(())
 }
 
 /// Writes the rows of a dataset. CSV cells that a spreadsheet would run as a formula are prefixed with an apostrophe.

@@ -11,6 +11,7 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use serde_json::Value;
 
 use crate::EngineError;
+use crate::csv_rows::CsvRows;
 use crate::transfer::read_lines;
 
 /// The largest JSON file that is one list.
@@ -127,36 +128,16 @@ fn read_json(file: File, visit: Visit<'_>) -> Result<(), EngineError> {
 }
 
 fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(file);
-    let headers = reader
-        .headers()
-        .map_err(|error| EngineError::field("", error.to_string()))?;
-    let headers: Vec<String> = headers
-        .iter()
-        .map(|name| name.trim_start_matches('\u{feff}').trim().to_owned())
-        .collect();
-    if headers.len() == 1 && headers.iter().any(|name| name.contains(';')) {
-        let detail = "the columns are divided by semicolons; save it with commas";
-        return Err(EngineError::field("", detail));
+    let mut rows = CsvRows::new(file);
+    let headers = rows.headers()?;
+    while let Some((line, row)) = rows.next()? {
+        let document = row.map(|row| {
+            let fields = headers.iter().cloned().zip(row.iter().map(Value::from));
+            Document(fields.collect())
+        });
+        visit(line, document)?;
     }
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = reader.position().line() as usize;
-        match reader.read_record(&mut record) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                let line = record
-                    .position()
-                    .map_or(line, |position| position.line() as usize);
-                let fields = headers.iter().cloned().zip(record.iter().map(Value::from));
-                visit(line, Ok(Document(fields.collect())))?;
-            }
-            Err(error) => {
-                let line = error.position().map_or(line, |position| position.line() as usize);
-                visit(line, Err(error.to_string()))?;
-            }
-        }
-    }
+    Ok(())
 }
 
 fn read_parquet(file: File, visit: Visit<'_>) -> Result<(), EngineError> {
