@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Bring in interactions and feedback from an export of another tool.
     History(HistoryArgs),
-    /// Write a task's frozen examples to JSONL or CSV.
+    /// Write a task's frozen examples to a file.
     Export(ExportArgs),
     /// Check a file to train on line by line before it is used.
     Check(CheckArgs),
@@ -314,9 +314,26 @@ pub(crate) struct ExportArgs {
     /// File to write; - is standard output.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// jsonl or csv; told from the file's name when absent.
+    /// Told from the file's name when absent.
     #[arg(long, value_enum)]
-    pub format: Option<FormatArg>,
+    pub format: Option<ExportFormatArg>,
+    /// Write this part of the dataset alone.
+    #[arg(long, value_enum)]
+    pub split: Option<SplitArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ExportFormatArg {
+    /// Everything about an example, one JSON object a line.
+    Jsonl,
+    /// The same as one JSON list.
+    Json,
+    /// Comma-separated with a header line.
+    Csv,
+    /// Chats of OpenAI's supervised fine-tuning: a question and its right answer or label.
+    OpenaiChat,
+    /// TRL's prompt and completion.
+    Sft,
 }
 
 #[derive(Debug, clap::Args)]

@@ -34,7 +34,7 @@ pub use deploy::DeployRequest;
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;
 pub use evaluate::{Decision, EvaluateRun};
-pub use formats::{FormatReport, Remark, TrainingFormat, check_file};
+pub use formats::{ExportFormat, FormatReport, Remark, TrainingFormat, check_file, write_dataset};
 pub use freeze::{DatasetRow, DatasetStatistics};
 pub use history::{HistoryReader, RowFormat, Told, read_rows};
 pub use keys::NewKey;
@@ -45,6 +45,6 @@ pub use prompt::{NearExample, PROMPT_TRAINER, Prompt, PromptProblem, RenderedMes
 pub use record::{Observed, Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
 pub use runs::get_job;
 pub use train::TrainModel;
-pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples, write_dataset};
+pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples};
 pub use triggers::CheckTriggers;
 pub use views::{CurvePoint, learning_curve};

@@ -1,12 +1,12 @@
-//! Examples in and out of files: JSONL and CSV, line by line, so that memory does not grow with the file.
+//! Examples out of files: JSONL and CSV, line by line, so that memory does not grow with the file.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::Path;
 
 use hone_domain::{NewExample, Split};
 
+use crate::EngineError;
 use crate::csv_rows::CsvRows;
-use crate::{DatasetRow, EngineError};
 
 /// The longest line that is read; a longer one is refused without holding it.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -196,43 +196,6 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Writes the rows of a dataset. CSV cells that a spreadsheet would run as a formula are prefixed with an apostrophe.
-pub fn write_dataset(rows: &[DatasetRow], format: FileFormat, out: impl Write) -> std::io::Result<()> {
-    match format {
-        FileFormat::Jsonl => {
-            let mut out = out;
-            for row in rows {
-                serde_json::to_writer(&mut out, row)?;
-                out.write_all(b"\n")?;
-            }
-            out.flush()
-        }
-        FileFormat::Csv => {
-            let mut writer = csv::Writer::from_writer(out);
-            writer.write_record(["id", "split", "input", "label", "target", "weight"])?;
-            for row in rows {
-                writer.write_record([
-                    row.id.to_string().as_str(),
-                    row.split.as_str(),
-                    &inert_cell(&row.input),
-                    &inert_cell(row.label.as_deref().unwrap_or_default()),
-                    &inert_cell(row.target.as_deref().unwrap_or_default()),
-                    &row.weight.to_string(),
-                ])?;
-            }
-            writer.flush()
-        }
-    }
-}
-
-fn inert_cell(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}").into()
-    } else {
-        text.into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,11 +254,5 @@ mod tests {
         assert_eq!(seen[0].1.as_ref().unwrap().label.as_deref(), Some("x"));
         let divided = read_examples(&b"text;label\na;x\n"[..], FileFormat::Csv, |_, _| Ok(()));
         assert!(divided.unwrap_err().to_string().contains("semicolons"));
-    }
-
-    #[test]
-    fn formulas_in_csv_are_made_inert() {
-        assert_eq!(inert_cell("=SUM(A1)"), "'=SUM(A1)");
-        assert_eq!(inert_cell("plain"), "plain");
     }
 }

@@ -3,8 +3,8 @@
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use hone_domain::Scope;
-use hone_engine::{FileFormat, write_dataset};
+use hone_domain::{Scope, Split};
+use hone_engine::{ExportFormat, write_dataset};
 
 use crate::auth::Caller;
 use crate::page::{Params, path_id};
@@ -15,17 +15,27 @@ use crate::{AppState, Problem, ProblemKind};
 #[into_params(parameter_in = Query)]
 pub(crate) struct ExportParams {
     /// `jsonl` when absent.
-    format: Option<ExportFormat>,
+    format: Option<ExportFormatParam>,
+    /// Rows of this part alone.
+    split: Option<Split>,
 }
 
 #[derive(Debug, Clone, Copy, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ExportFormat {
+enum ExportFormatParam {
+    /// Everything about an example, one a line.
     Jsonl,
+    /// The same as one list.
+    Json,
+    /// Comma-separated with a header line.
     Csv,
+    /// Chats of OpenAI's supervised fine-tuning.
+    OpenaiChat,
+    /// TRL's prompt and completion.
+    Sft,
 }
 
-/// Export a dataset as JSONL or CSV
+/// Export a dataset as a file, for us or for other tools
 #[utoipa::path(get, path = "/v1/datasets/{id}/export", tag = "examples", security(("key" = [])),
     params(("id" = uuid::Uuid, Path, description = "the dataset"), ExportParams),
     responses((status = 200, description = "the rows"), (status = 404, body = ProblemBody)))]
@@ -37,18 +47,16 @@ pub(crate) async fn handle(
 ) -> Result<Response, Problem> {
     caller.require(Scope::Read)?;
     let format = match params.format {
-        None | Some(ExportFormat::Jsonl) => FileFormat::Jsonl,
-        Some(ExportFormat::Csv) => FileFormat::Csv,
+        None | Some(ExportFormatParam::Jsonl) => ExportFormat::Jsonl,
+        Some(ExportFormatParam::Json) => ExportFormat::Json,
+        Some(ExportFormatParam::Csv) => ExportFormat::Csv,
+        Some(ExportFormatParam::OpenaiChat) => ExportFormat::OpenAiChat,
+        Some(ExportFormatParam::Sft) => ExportFormat::Sft,
     };
     let dataset = state.engine.get_dataset(caller.project, path_id(&id)?).await?;
     let rows = state.engine.load_rows(&dataset).await?;
     let mut file = Vec::new();
-    write_dataset(&rows, format, &mut file)
+    write_dataset(&rows, format, params.split, &mut file)
         .map_err(|error| Problem::new(ProblemKind::Internal, format!("the export failed: {error}")))?;
-    let content_type = if format == FileFormat::Csv {
-        "text/csv; charset=utf-8"
-    } else {
-        "application/x-ndjson"
-    };
-    Ok(([(header::CONTENT_TYPE, content_type)], file).into_response())
+    Ok(([(header::CONTENT_TYPE, format.content_type())], file).into_response())
 }

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hone_domain::{ExampleOrigin, NewExample, Split, TaskKind, TaskPolicy};
-use hone_engine::{EngineError, FileFormat, ImportReport, Placed, RefusedLine, read_examples, write_dataset};
+use hone_engine::{
+    EngineError, ExportFormat, FileFormat, ImportReport, Placed, RefusedLine, read_examples, write_dataset,
+};
 use hone_storage::tasks::Task;
 
 use crate::app::App;
-use crate::args::{ExportArgs, FormatArg, ImportArgs, SplitArg};
+use crate::args::{ExportArgs, ExportFormatArg, FormatArg, ImportArgs, SplitArg};
 use crate::failure::INPUT_REFUSED;
 use crate::output::Output;
 
@@ -26,11 +28,7 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     let task = ensure_task(app, &args.task, args.dry_run).await?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = output.bar(size, "importing");
-    let split = args.split.map(|split| match split {
-        SplitArg::Train => Split::Train,
-        SplitArg::Validation => Split::Validation,
-        SplitArg::Test => Split::Test,
-    });
+    let split = args.split.map(split_of);
     // Reading blocks, storing does not: lines cross over in batches, of which at most two wait.
     let (sender, mut batches) = tokio::sync::mpsc::channel::<Vec<NumberedLine>>(2);
     let reading = tokio::task::spawn_blocking({
@@ -50,6 +48,14 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn split_of(split: SplitArg) -> Split {
+    match split {
+        SplitArg::Train => Split::Train,
+        SplitArg::Validation => Split::Validation,
+        SplitArg::Test => Split::Test,
+    }
 }
 
 type NumberedLine = (usize, Result<NewExample, String>);
@@ -165,14 +171,15 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
 }
 
 pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyhow::Result<ExitCode> {
-    let format = format_of(args.format, &args.file)?;
+    let format = export_format_of(args.format, &args.file)?;
+    let split = args.split.map(split_of);
     let task = app.engine.get_task(app.project, &args.task).await?;
     let spinner = output.spinner("freezing");
     let dataset = app.engine.freeze(&task, None).await?;
     let rows = app.engine.load_rows(&dataset).await?;
     spinner.finish_and_clear();
     if args.file.as_os_str() == "-" {
-        write_dataset(&rows, format, BufWriter::new(std::io::stdout().lock()))?;
+        write_dataset(&rows, format, split, BufWriter::new(std::io::stdout().lock()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let folder = args
@@ -185,17 +192,13 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
-    write_dataset(&rows, format, BufWriter::new(&mut file))?;
+    let written = write_dataset(&rows, format, split, BufWriter::new(&mut file))?;
     file.flush()?;
     file.persist(&args.file)
         .with_context(|| format!("cannot write {}", args.file.display()))?;
-    let value = serde_json::json!({ "examples": rows.len(), "dataset_id": dataset.id });
+    let value = serde_json::json!({ "examples": written, "dataset_id": dataset.id });
     output.result(&value, || {
-        output.raw(&format!(
-            "{} examples written to {}",
-            rows.len(),
-            args.file.display()
-        ));
+        output.raw(&format!("{written} examples written to {}", args.file.display()));
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -205,5 +208,16 @@ fn format_of(given: Option<FormatArg>, file: &Path) -> Result<FileFormat, Engine
         Some(FormatArg::Jsonl) => Ok(FileFormat::Jsonl),
         Some(FormatArg::Csv) => Ok(FileFormat::Csv),
         None => FileFormat::of_file(file),
+    }
+}
+
+fn export_format_of(given: Option<ExportFormatArg>, file: &Path) -> Result<ExportFormat, EngineError> {
+    match given {
+        Some(ExportFormatArg::Jsonl) => Ok(ExportFormat::Jsonl),
+        Some(ExportFormatArg::Json) => Ok(ExportFormat::Json),
+        Some(ExportFormatArg::Csv) => Ok(ExportFormat::Csv),
+        Some(ExportFormatArg::OpenaiChat) => Ok(ExportFormat::OpenAiChat),
+        Some(ExportFormatArg::Sft) => Ok(ExportFormat::Sft),
+        None => ExportFormat::of_file(file),
     }
 }

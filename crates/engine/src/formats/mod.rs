@@ -3,6 +3,9 @@
 
 mod chat;
 mod pairs;
+mod write;
+
+pub use write::{ExportFormat, write_dataset};
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
