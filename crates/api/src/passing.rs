@@ -60,13 +60,7 @@ pub(crate) async fn caller_with(
         let message = "send a key of Hone as Authorization: Bearer <key> or x-api-key: <key>; `hone key create` makes one";
         return Err(Refusal::new(RefusalKind::Unauthorized, message));
     };
-    let unavailable = |error| {
-        tracing::error!(%error, "keys cannot be read");
-        Refusal::new(
-            RefusalKind::Unavailable,
-            "the database does not answer; try again",
-        )
-    };
+    let unavailable = |error| Refusal::of_database("keys cannot be read", &error);
     let Some(key) = state.find_key(secret).await.map_err(unavailable)? else {
         let message =
             "this key is not known to Hone, was revoked or has expired; `hone key create` makes another";

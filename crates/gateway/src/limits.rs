@@ -86,13 +86,10 @@ impl LimitKeeper {
                     length_us,
                     start_us,
                 };
-                let used = self.used(project, &window).await.map_err(|error| {
-                    tracing::error!(%error, "usage cannot be read");
-                    Refusal::new(
-                        RefusalKind::Unavailable,
-                        "the database does not answer; try again",
-                    )
-                })?;
+                let used = self
+                    .used(project, &window)
+                    .await
+                    .map_err(|error| Refusal::of_database("usage cannot be read", &error))?;
                 if let Some(quantity) = allowance.exhausted(used.requests, used.tokens, used.cost_micro_usd) {
                     return Err(refusal(owner, &window, quantity, now_us));
                 }

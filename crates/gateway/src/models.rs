@@ -7,7 +7,7 @@ use hone_domain::{ProjectId, format_rfc3339};
 use hone_storage::tasks;
 
 use crate::Gateway;
-use crate::refusal::{Refusal, RefusalKind};
+use crate::refusal::Refusal;
 
 /// How long a provider may take to list its models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,13 +40,12 @@ struct ProviderModel {
 impl Gateway {
     /// The project's tasks as `task:<name>`, and the models of every provider that answers.
     pub async fn list_models(&self, project: ProjectId) -> Result<Vec<ListedModel>, Refusal> {
-        let mut conn = self.engine().db.read().await.map_err(|error| {
-            tracing::error!(%error, "tasks cannot be read");
-            Refusal::new(
-                RefusalKind::Unavailable,
-                "the database does not answer; try again",
-            )
-        })?;
+        let mut conn = self
+            .engine()
+            .db
+            .read()
+            .await
+            .map_err(|error| Refusal::of_database("tasks cannot be read", &error))?;
         let tasks = tasks::list(&mut conn, project).await.unwrap_or_default();
         drop(conn);
         let mut models: Vec<ListedModel> = tasks

@@ -241,13 +241,7 @@ impl Gateway {
         project: ProjectId,
         name: &str,
     ) -> Result<Option<Arc<Provider>>, Refusal> {
-        let unavailable = |error| {
-            tracing::error!(%error, "providers cannot be read");
-            Refusal::new(
-                RefusalKind::Unavailable,
-                "the database does not answer; try again",
-            )
-        };
+        let unavailable = |error| Refusal::of_database("providers cannot be read", &error);
         if hone_domain::require_name("", name).is_err() {
             return Ok(None);
         }

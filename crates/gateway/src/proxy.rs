@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::body::{FieldChange, Fields};
 use crate::call::{Answered, Call, Reply, Unanswered};
-use crate::cascade::{Verdict, is_one_question, local_reply};
+use crate::cascade::{LocalReply, Verdict, is_one_question};
 use crate::context::RequestContext;
 use crate::endpoint::{Dialect, Endpoint};
 use crate::exchange::{Begun, Exchange};
@@ -313,15 +313,14 @@ impl Gateway {
             wait.await?;
         }
         let created_s = self.engine().ids.now_us() / SECOND_US;
-        let body = local_reply(
-            endpoint,
-            is_streamed,
+        let reply = LocalReply {
             id,
             is_recorded,
-            &model,
-            &content,
+            model: &model,
+            content: &content,
             created_s,
-        );
+        };
+        let body = reply.body(endpoint, is_streamed);
         let mut response = Response::new(ReplyBody::whole(body));
         let content_type = if is_streamed {
             "text/event-stream"
@@ -468,12 +467,7 @@ fn forwarded(headers: &HeaderMap) -> HeaderMap {
 }
 
 pub(crate) fn unavailable(error: &EngineError) -> Refusal {
-    tracing::error!(%error, "a request cannot be placed");
-    Refusal::new(
-        RefusalKind::Unavailable,
-        "the database does not answer; try again",
-    )
-    .retry_after(1)
+    Refusal::of_database("a request cannot be placed", &error).retry_after(1)
 }
 
 /// The same as [`refuse`] at an endpoint of models, counted.

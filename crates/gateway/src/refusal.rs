@@ -101,6 +101,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The database is out of reach; the log says `what` could not be done.
+    pub fn of_database(what: &'static str, error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "{what}");
+        Self::new(
+            RefusalKind::Unavailable,
+            "the database does not answer; try again",
+        )
+    }
+
     /// A refusal of this kind.
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
         Self {

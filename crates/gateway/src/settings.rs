@@ -47,8 +47,9 @@ pub struct GatewaySettings {
 impl GatewaySettings {
     /// Refuses what cannot work, as starting the gateway does.
     pub fn check(&self) -> Result<(), GatewayError> {
+        let client = Client::new();
         for (name, provider) in &self.providers {
-            Provider::new(name, provider, Client::new(), self.connect_timeout, false)?;
+            Provider::new(name, provider, client.clone(), self.connect_timeout, false)?;
         }
         PriceTable::with_overrides(&self.prices)?;
         Ok(())

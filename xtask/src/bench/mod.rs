@@ -2,6 +2,7 @@
 
 mod gateway;
 mod learn;
+mod load;
 mod report;
 mod server;
 mod text;

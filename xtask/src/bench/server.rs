@@ -4,29 +4,19 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use super::learn::{build_hone, hone_binary};
+use super::load::{self, Answers, Request};
 use super::report::{Repeats, append};
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 4;
 const REPEATS: usize = 3;
 const NDJSON_ROWS: usize = 100_000;
-
-/// Requests answered in a stretch of time, and how long each took.
-struct Load {
-    per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    answered: usize,
-}
 
 /// Records that were acknowledged.
 #[derive(Default)]
@@ -141,20 +131,26 @@ async fn load_row(
     path: &str,
     body: &str,
 ) -> anyhow::Result<usize> {
+    let headers = format!("Authorization: Bearer {}\r\n", server.key);
+    let request = Request {
+        // Made, taken or answered.
+        status: "HTTP/1.1 2",
+        ..Request::post(server.host(), path, &headers, body)
+    };
     let mut loads = Vec::new();
     for _ in 0..REPEATS {
-        loads.push(load(server, path, body).await?);
+        loads.push(load::run(&request, CONNECTIONS, SECONDS, None).await?);
     }
-    let per_second = Repeats::new(loads.iter().map(|load| load.per_second).collect());
-    let median = |value: fn(&Load) -> f64| Repeats::new(loads.iter().map(value).collect()).median();
-    let answered: usize = loads.iter().map(|load| load.answered).sum();
+    let per_second = Repeats::new(loads.iter().map(Answers::per_second).collect());
+    let at = |share| Repeats::new(loads.iter().map(|load| load.whole_ms(share)).collect()).median();
+    let answered: usize = loads.iter().map(Answers::count).sum();
     anyhow::ensure!(answered > 0, "{path} answered nothing");
     writeln!(
         table,
         "| {what} | {database} | {} | {:.2} | {:.2} |",
         per_second.shown(0),
-        median(|load| load.p50_ms),
-        median(|load| load.p99_ms)
+        at(0.5),
+        at(0.99)
     )?;
     Ok(answered)
 }
@@ -188,83 +184,6 @@ async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyh
         Repeats::new(rates).shown(0)
     )?;
     Ok(REPEATS * NDJSON_ROWS)
-}
-
-/// Sends the same request over all connections for a while.
-async fn load(server: &Server, path: &str, body: &str) -> anyhow::Result<Load> {
-    let host = server.address.trim_start_matches("http://").to_owned();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        server.key,
-        body.len()
-    );
-    let end = Instant::now() + Duration::from_secs(SECONDS);
-    let mut connections = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        connections.spawn(drive(host.clone(), request.clone(), end));
-    }
-    let mut times = Vec::new();
-    while let Some(done) = connections.join_next().await {
-        times.extend(done??);
-    }
-    let answered = times.len();
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        times
-            .get((answered as f64 * share) as usize)
-            .copied()
-            .unwrap_or(f64::NAN)
-    };
-    Ok(Load {
-        per_second: answered as f64 / SECONDS as f64,
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
-        answered,
-    })
-}
-
-/// One connection: request, answer, request, answer; gives the milliseconds of each.
-async fn drive(host: String, request: String, end: Instant) -> anyhow::Result<Vec<f64>> {
-    let mut stream = TcpStream::connect(&host).await?;
-    stream.set_nodelay(true)?;
-    let mut buffer = Vec::with_capacity(4_096);
-    let mut times = Vec::new();
-    while Instant::now() < end {
-        let start = Instant::now();
-        stream.write_all(request.as_bytes()).await?;
-        buffer.clear();
-        let (head, length) = loop {
-            anyhow::ensure!(
-                stream.read_buf(&mut buffer).await? > 0,
-                "the server closed the connection"
-            );
-            if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break (head + 4, content_length(&buffer[..head])?);
-            }
-        };
-        while buffer.len() < head + length {
-            anyhow::ensure!(
-                stream.read_buf(&mut buffer).await? > 0,
-                "the server closed the connection"
-            );
-        }
-        anyhow::ensure!(
-            buffer.starts_with(b"HTTP/1.1 2"),
-            "{}",
-            String::from_utf8_lossy(&buffer)
-        );
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(times)
-}
-
-fn content_length(head: &[u8]) -> anyhow::Result<usize> {
-    let head = std::str::from_utf8(head)?.to_ascii_lowercase();
-    let line = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    Ok(line.context("an answer without a length")?.trim().parse()?)
 }
 
 fn text_of(bytes: usize) -> String {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use hone_testkit::StandIn;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Process, list_all, new_key, run_json};
+use crate::support::{Process, get_json, list_all, new_key, run_json};
 
 const CLIENTS: usize = 16;
 const KILLS: usize = 3;
@@ -177,15 +177,7 @@ async fn metrics_and_traces_tell_of_requests_and_of_no_key() {
     let seen = async {
         loop {
             let url = format!("{}/v1/interactions?task=otlp", collector.address);
-            let page: Value = http
-                .get(url)
-                .bearer_auth(&collector_key)
-                .send()
-                .await
-                .unwrap()
-                .json()
-                .await
-                .unwrap();
+            let page = get_json(&http, url, &collector_key).await;
             let items = page["items"].as_array().cloned().unwrap_or_default();
             if items.len() >= 2 {
                 return items;

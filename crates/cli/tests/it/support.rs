@@ -99,21 +99,19 @@ pub fn new_key(data: &Path, database: Option<&str>) -> String {
         .to_owned()
 }
 
+/// What is answered at a URL.
+pub async fn get_json(http: &reqwest::Client, url: String, key: &str) -> serde_json::Value {
+    let response = http.get(url).bearer_auth(key).send().await.unwrap();
+    response.json().await.unwrap()
+}
+
 /// The ids of everything that a list has, page by page.
 pub async fn list_all(address: &str, key: &str, path: &str) -> Vec<String> {
     let http = reqwest::Client::new();
     let (mut ids, mut after) = (Vec::new(), String::new());
     loop {
         let url = format!("{address}{path}?limit=500{after}");
-        let page: serde_json::Value = http
-            .get(url)
-            .bearer_auth(key)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let page = get_json(&http, url, key).await;
         ids.extend(
             page["items"]
                 .as_array()

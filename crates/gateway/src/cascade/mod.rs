@@ -15,7 +15,7 @@ use hone_storage::cascades::CascadeCounts;
 use hone_storage::tasks::Task;
 use uuid::Uuid;
 
-pub(crate) use answer::local_reply;
+pub(crate) use answer::LocalReply;
 pub(crate) use label::label_in;
 pub(crate) use simple::is_one_question;
 pub(crate) use tally::{Counted, Tally};

@@ -1,7 +1,6 @@
 //! The gateway beside LiteLLM and Portkey in one run: recording on, with the stand-in provider and the load on the same
 //! machine. What is recorded is counted in the database after every run.
 
-mod load;
 mod peers;
 mod standin;
 
@@ -13,9 +12,9 @@ use serde_json::json;
 
 pub(crate) use self::standin::run as standin;
 
-use self::load::{Answers, Request};
 use self::standin::StandIn;
 use super::learn::build_hone;
+use super::load::{self, Answers, Request};
 use super::report::{Repeats, append};
 use super::server::Server;
 

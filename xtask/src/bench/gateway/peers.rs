@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::load::Request;
+use super::super::load::Request;
 use super::{SATURATED, body, row};
 
 const LITELLM: &str = "litellm[proxy]==1.106.2";

@@ -65,7 +65,7 @@ async fn serve(mut connection: TcpStream, whole: Vec<u8>, stream: Vec<u8>) -> an
     loop {
         let length = loop {
             if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                break head + 4 + super::load::content_length(&buffer[..head]).unwrap_or(0);
+                break head + 4 + super::super::load::content_length(&buffer[..head]).unwrap_or(0);
             }
             if connection.read_buf(&mut buffer).await? == 0 {
                 return Ok(());

@@ -9,10 +9,12 @@ use tokio::task::JoinSet;
 
 /// A request to an address.
 #[derive(Clone)]
-pub(super) struct Request {
+pub(crate) struct Request {
     pub address: String,
     /// Head and body as they are sent.
     pub bytes: Vec<u8>,
+    /// The beginning of the answers that count.
+    pub status: &'static str,
 }
 
 impl Request {
@@ -25,13 +27,14 @@ impl Request {
         Self {
             address: address.to_owned(),
             bytes: bytes.into_bytes(),
+            status: "HTTP/1.1 200",
         }
     }
 }
 
 /// What was answered, with the milliseconds to the first byte of the body and to the end of each answer.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     pub seconds: f64,
     first_ms: Vec<f64>,
     whole_ms: Vec<f64>,
@@ -65,7 +68,7 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Sends over all connections for a while; with `pause`, each connection sends once in that time.
-pub(super) async fn run(
+pub(crate) async fn run(
     request: &Request,
     connections: usize,
     seconds: u64,
@@ -102,7 +105,7 @@ async fn drive(
     while Instant::now() < end {
         let start = Instant::now();
         stream.write_all(&request.bytes).await?;
-        first.push(answer(&mut stream, &mut buffer, start).await?);
+        first.push(answer(&mut stream, &mut buffer, request.status, start).await?);
         whole.push(start.elapsed().as_secs_f64() * 1e3);
         if let Some(pause) = pause {
             tokio::time::sleep_until((start + pause).into()).await;
@@ -112,7 +115,12 @@ async fn drive(
 }
 
 /// Reads one answer to its end; gives the milliseconds to the first byte of its body.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, start: Instant) -> anyhow::Result<f64> {
+async fn answer(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+    status: &str,
+    start: Instant,
+) -> anyhow::Result<f64> {
     buffer.clear();
     let head = loop {
         let read = stream.read_buf(buffer).await?;
@@ -122,7 +130,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, start: Instant) ->
         }
     };
     anyhow::ensure!(
-        buffer.starts_with(b"HTTP/1.1 200"),
+        buffer.starts_with(status.as_bytes()),
         "{}",
         String::from_utf8_lossy(buffer)
     );
@@ -145,7 +153,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, start: Instant) ->
 }
 
 /// The length that a head announces.
-pub(super) fn content_length(head: &[u8]) -> Option<usize> {
+pub(crate) fn content_length(head: &[u8]) -> Option<usize> {
     let head = std::str::from_utf8(head).ok()?;
     head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -155,7 +163,7 @@ pub(super) fn content_length(head: &[u8]) -> Option<usize> {
 }
 
 /// Opens streams that stay open after their first event; they close when the set is dropped.
-pub(super) async fn open_streams(request: &Request, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+pub(crate) async fn open_streams(request: &Request, count: usize) -> anyhow::Result<Vec<TcpStream>> {
     let mut open = Vec::with_capacity(count);
     let mut buffer = Vec::with_capacity(4_096);
     for _ in 0..count {
