@@ -145,7 +145,7 @@ async fn record<'a>(
     key: &IdempotencyKey,
     answered: impl Iterator<Item = (&'a &'a str, &'a Answer)>,
 ) -> Result<Vec<uuid::Uuid>, Problem> {
-    let pseudonym_key = state.pseudonym_key(caller.project).await?;
+    let privacy = state.engine.privacy(caller.project).await?;
     let mut batch = RecordBatch::default();
     let mut texts = Vec::new();
     for (index, (text, answer)) in answered.enumerate() {
@@ -174,7 +174,7 @@ async fn record<'a>(
         state
             .engine
             .recorder()
-            .add_interaction(&mut batch, task, &pseudonym_key, new, false, version)?;
+            .add_interaction(&mut batch, task, &privacy, new, false, version)?;
     }
     let written = state.engine.recorder().write(batch).await?;
     for (recorded, text) in written.iter().zip(&texts) {
@@ -196,9 +196,10 @@ async fn is_recorded(
     id: uuid::Uuid,
     text: &str,
 ) -> Result<bool, Problem> {
+    let recorded = state.engine.privacy(caller.project).await?.as_recorded(text);
     let mut conn = state.engine.db.read().await?;
     let found = interactions::find(&mut conn, caller.project, InteractionId(id)).await?;
-    Ok(found.is_some_and(|interaction| interaction.input.0 == text && interaction.task_id == task.id))
+    Ok(found.is_some_and(|interaction| interaction.input.0 == recorded && interaction.task_id == task.id))
 }
 
 fn prediction_body(answer: Answer, interaction_id: Option<uuid::Uuid>) -> PredictionBody {

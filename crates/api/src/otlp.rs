@@ -61,7 +61,7 @@ async fn record(state: &AppState, request: Request) -> Result<TraceEncoding, Ref
     let body = read_body(state, request).await?;
     let gateway = &state.gateway;
     gateway
-        .record_traces(project, &caller.pseudonym_key, encoding, &body, DEFAULT_TASK)
+        .record_traces(project, &caller.privacy, encoding, &body, DEFAULT_TASK)
         .await?;
     Ok(encoding)
 }

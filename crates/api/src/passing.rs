@@ -72,11 +72,11 @@ pub(crate) async fn caller_with(
         return Err(Refusal::new(RefusalKind::Forbidden, message));
     }
     let project = ProjectId(key.project_id);
-    let pseudonym_key = state.pseudonym_key(project).await.map_err(unavailable)?;
+    let privacy = state.engine.privacy(project).await.map_err(unavailable)?;
     let project_limits = state.project(project).await.map_err(unavailable)?.limits;
     Ok(GatewayCaller {
         key,
-        pseudonym_key,
+        privacy,
         project_limits,
     })
 }

@@ -91,11 +91,6 @@ impl AppState {
         Ok(found)
     }
 
-    /// The key of a project's pseudonyms, which never changes.
-    pub(crate) async fn pseudonym_key(&self, project: ProjectId) -> Result<[u8; 32], EngineError> {
-        Ok(self.project(project).await?.pseudonym_key())
-    }
-
     /// The project; a change of its limits reaches every server within seconds.
     pub(crate) async fn project(&self, id: ProjectId) -> Result<Arc<Project>, EngineError> {
         if let Some(project) = self.projects.get(&id) {

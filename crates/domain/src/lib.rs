@@ -17,6 +17,7 @@ mod json_text;
 mod lifecycle;
 mod limits;
 mod object;
+mod personal;
 mod policy;
 mod profile;
 mod prompt;
@@ -45,9 +46,10 @@ pub use lifecycle::{
 };
 pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use object::{object, objects, optional_object};
+pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{
-    CascadePolicy, CurationPolicy, DeploymentPolicy, GatewayPolicy, LABEL_PLACE, ModelRoute,
-    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SplitShares, TaskKind, TaskPolicy,
+    CascadePolicy, CurationPolicy, CurationStep, DeploymentPolicy, GatewayPolicy, LABEL_PLACE, ModelRoute,
+    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitShares, TaskKind, TaskPolicy,
     TrainingPolicy, TrainingTrigger,
 };
 pub use profile::{AnswerLength, DetailLevel, Profile};

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::predict::Router;
+use crate::privacy::Privacy;
 use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
 use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, MeasureVersion, TrainModel};
@@ -44,6 +45,7 @@ pub struct Engine {
     recorder: Recorder,
     example_indexes: ExampleIndexes,
     tasks: Cache<(ProjectId, String), Arc<Task>>,
+    privacies: Cache<ProjectId, Arc<Privacy>>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -63,6 +65,10 @@ impl Engine {
             .max_capacity(10_000)
             .time_to_live(TASK_CACHE)
             .build();
+        let privacies = Cache::builder()
+            .max_capacity(10_000)
+            .time_to_live(TASK_CACHE)
+            .build();
         let router = Arc::default();
         Self {
             db,
@@ -72,6 +78,7 @@ impl Engine {
             recorder,
             example_indexes: ExampleIndexes::default(),
             tasks,
+            privacies,
             tracker,
             stop,
         }
@@ -117,6 +124,10 @@ impl Engine {
     /// What the engine waits for when it stops.
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.tracker
+    }
+
+    pub(crate) fn privacies(&self) -> &Cache<ProjectId, Arc<Privacy>> {
+        &self.privacies
     }
 
     pub(crate) fn example_indexes(&self) -> &ExampleIndexes {

@@ -30,6 +30,7 @@ impl Engine {
             pseudonym_key,
             created_at_us: now_us,
             limits: None,
+        privacy: None,
         };
         if projects::insert(&mut conn, &project).await? {
             let next_at_us = next_occurrence_us(CHECK_CRON, now_us).unwrap_or(now_us);

@@ -163,6 +163,11 @@ mod tests {
             structured_prompt: OptionalText(None),
             first_token_us: None,
             error: None,
+            flaws: None,
+            personal_data: None,
+            moderation: None,
+            injection: None,
+            near_bands: None,
             occurred_at_us: 0,
             created_at_us: 0,
         }

@@ -10,7 +10,7 @@ use hone_domain::{
     AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, ModelVersionId, NewInteraction,
     RecordingContent, RecordingMoment, TaskKind,
 };
-use hone_engine::{Observed as ObservedRequest, RecordBatch, RecordOutcome};
+use hone_engine::{Observed as ObservedRequest, Privacy, RecordBatch, RecordOutcome};
 use hone_storage::cascades::CascadeCounts;
 use hone_storage::tasks::Task;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) struct Begun {
     pub endpoint: Endpoint,
     pub task: Arc<Task>,
     /// Key of the project's pseudonyms.
-    pub pseudonym_key: [u8; 32],
+    pub privacy: Arc<Privacy>,
     /// What is recorded of it.
     pub content: RecordingContent,
     /// What it was counted against.
@@ -209,7 +209,7 @@ impl Exchange {
             ObservedRequest {
                 id: self.id,
                 task: &self.begun.task,
-                pseudonym_key: &self.begun.pseudonym_key,
+                privacy: &self.begun.privacy,
                 teaches: self.teaches(&record),
                 record,
                 model_version: self.model_version,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hone_domain::{Limits, ProjectId, ProviderKind};
-use hone_engine::{Engine, EngineError};
+use hone_engine::{Engine, EngineError, Privacy};
 use hone_learn::Certified;
 use hone_storage::keys::ApiKey;
 use moka::sync::Cache;
@@ -65,8 +65,8 @@ struct Parts {
 pub struct GatewayCaller {
     /// The key.
     pub key: Arc<ApiKey>,
-    /// Key of the project's pseudonyms.
-    pub pseudonym_key: [u8; 32],
+    /// What the project does for privacy.
+    pub privacy: Arc<Privacy>,
     /// The project's budget and rate limits.
     pub project_limits: Option<Limits>,
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use hone_domain::{Identity, Profile, PromptSpec, SubjectId, TaskKind};
+use hone_domain::{Identity, Profile, PromptSpec, TaskKind};
 use hone_engine::Prompt;
 use http::{HeaderMap, Response};
 use serde_json::json;
@@ -85,7 +85,7 @@ impl Gateway {
         }
         let profile = match &request.subject {
             Some(subject) => {
-                let subject = SubjectId::derive(project, &caller.pseudonym_key, &subject.user_id);
+                let subject = caller.privacy.subject(project, &subject.user_id);
                 let known = self.engine().profile(project, subject).await;
                 known.map_err(|error| unavailable(&error))?.profile
             }

@@ -168,7 +168,7 @@ impl Gateway {
         let begun = Begun {
             endpoint,
             task: task.clone(),
-            pseudonym_key: caller.pseudonym_key,
+            privacy: caller.privacy.clone(),
             content,
             admission,
             started,

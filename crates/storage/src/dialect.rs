@@ -14,7 +14,7 @@ use crate::{Conn, Db, StorageError};
 /// Rows per statement on SQLite, largest first: enough to save round trips to its thread, few enough to plan fast. Any
 /// number of rows takes few statements.
 const SQLITE_ROWS: [usize; 6] = [32, 16, 8, 4, 2, 1];
-const INTERACTION_COLUMNS: usize = 32;
+const INTERACTION_COLUMNS: usize = 37;
 
 /// One statement for each of `SQLITE_ROWS`, with anonymous parameters; sqlx looks numbered ones up one by one.
 static SQLITE_INSERTS: LazyLock<[&'static str; SQLITE_ROWS.len()]> = LazyLock::new(|| {
@@ -37,7 +37,7 @@ const POSTGRES_INSERT: &str = concat!(
      $8::bytea[], $9::text[], $10::float8[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::bigint[], \
      $16::bigint[], $17::bigint[], $18::bigint[], $19::text[], $20::text[], $21::text[], $22::text[], $23::bool[], \
      $24::bytea[], $25::bytea[], $26::bigint[], $27::bigint[], $28::bytea[], $29::bytea[], $30::bytea[], \
-     $31::bigint[], $32::text[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
+     $31::bigint[], $32::text[], $33::text[], $34::text[], $35::float8[], $36::float8[], $37::bytea[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
 
 /// The statement that inserts many interactions.
@@ -84,6 +84,11 @@ macro_rules! bind_interaction {
             .bind(encode_optional(&$row.structured_prompt))
             .bind($row.first_token_us)
             .bind($row.error.clone())
+            .bind($row.flaws.clone())
+            .bind($row.personal_data.clone())
+            .bind($row.moderation)
+            .bind($row.injection)
+            .bind($row.near_bands.clone())
     };
 }
 
@@ -147,7 +152,12 @@ pub(crate) async fn insert_interactions(
                 .bind(column!(row => encode_optional(&row.reply)))
                 .bind(column!(row => encode_optional(&row.structured_prompt)))
                 .bind(column!(row => row.first_token_us))
-                .bind(column!(row => row.error.clone()));
+                .bind(column!(row => row.error.clone()))
+                .bind(column!(row => row.flaws.clone()))
+                .bind(column!(row => row.personal_data.clone()))
+                .bind(column!(row => row.moderation))
+                .bind(column!(row => row.injection))
+                .bind(column!(row => row.near_bands.clone()));
             Ok(query.fetch_all(connection).await?.into_iter().collect())
         }
     }

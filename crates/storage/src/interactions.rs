@@ -12,7 +12,7 @@ macro_rules! columns {
         "id, project_id, task_id, conversation_id, turn, subject_id, input, output, label, confidence, source, \
          status, model, model_version_id, latency_us, tokens_input, tokens_output, cost_micro_usd, action_type, \
          target_tool, language, tags, is_reference, input_hash, content_hash, occurred_at_us, created_at_us, request, \
-         reply, structured_prompt, first_token_us, error"
+         reply, structured_prompt, first_token_us, error, flaws, personal_data, moderation, injection, near_bands"
     };
 }
 pub(crate) use columns;
@@ -107,6 +107,16 @@ pub struct Interaction {
     pub first_token_us: Option<i64>,
     /// What went wrong, in one word.
     pub error: Option<String>,
+    /// Names of the texts' flaws, those of the answer after `answer:`, with blanks between.
+    pub flaws: Option<String>,
+    /// Kinds of personal data that were found, with blanks between; whether it is still there the project decides.
+    pub personal_data: Option<String>,
+    /// How much the words of the input hurt, 0 to 1.
+    pub moderation: Option<f64>,
+    /// Signs of an injected instruction in the input, 0 to 1.
+    pub injection: Option<f64>,
+    /// Bands of the input's signatures, 8 bytes each, by which near-duplicates are found.
+    pub near_bands: Option<Vec<u8>>,
 }
 
 /// Adds many at once; says of each whether it was new.

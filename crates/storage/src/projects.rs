@@ -1,6 +1,6 @@
 //! Projects: the tenants.
 
-use hone_domain::{Limits, ProjectId};
+use hone_domain::{Limits, ProjectId, ProjectPrivacy};
 use sqlx::types::{Json, Uuid};
 
 use crate::{Conn, StorageError};
@@ -8,9 +8,10 @@ use crate::{Conn, StorageError};
 statements! {
     INSERT = "INSERT INTO projects (id, name, pseudonym_key, created_at_us) VALUES ($1, $2, $3, $4) \
               ON CONFLICT (name) DO NOTHING";
-    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us, limits FROM projects WHERE name = $1";
-    GET = "SELECT id, name, pseudonym_key, created_at_us, limits FROM projects WHERE id = $1";
+    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy FROM projects WHERE name = $1";
+    GET = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy FROM projects WHERE id = $1";
     SET_LIMITS = "UPDATE projects SET limits = $2 WHERE id = $1";
+    SET_PRIVACY = "UPDATE projects SET privacy = $2 WHERE id = $1";
 }
 
 /// A tenant.
@@ -27,6 +28,9 @@ pub struct Project {
     /// Its budget and rate limits.
     #[sqlx(json(nullable))]
     pub limits: Option<Limits>,
+    /// What it does for the privacy of those whose words it records.
+    #[sqlx(json(nullable))]
+    pub privacy: Option<ProjectPrivacy>,
 }
 
 impl Project {
@@ -43,6 +47,16 @@ impl Project {
 /// Replaces a project's budget and rate limits.
 pub async fn set_limits(conn: &mut Conn, id: ProjectId, limits: Option<&Limits>) -> Result<(), StorageError> {
     execute!(conn, SET_LIMITS, id.0, limits.map(Json))?;
+    Ok(())
+}
+
+/// Replaces what a project does for privacy.
+pub async fn set_privacy(
+    conn: &mut Conn,
+    id: ProjectId,
+    privacy: &ProjectPrivacy,
+) -> Result<(), StorageError> {
+    execute!(conn, SET_PRIVACY, id.0, Json(privacy))?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ const TASK: TaskId = TaskId(Uuid::from_u128(2));
 async fn project(conn: &mut Conn) {
     let project = projects::Project {
         limits: None,
+        privacy: None,
         id: PROJECT.0,
         name: "p".into(),
         pseudonym_key: vec![7; 32],

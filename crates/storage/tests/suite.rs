@@ -27,6 +27,7 @@ async fn project_and_task(db: &Db) -> (ProjectId, Task) {
         name: "p".into(),
         pseudonym_key: vec![7; 32],
         limits: None,
+        privacy: None,
         created_at_us: START_US,
     };
     let task = Task {
@@ -79,6 +80,11 @@ fn interaction(number: u128, task: &Task, label: &str) -> Interaction {
         structured_prompt: OptionalText(None),
         first_token_us: None,
         error: None,
+        flaws: None,
+        personal_data: None,
+        moderation: None,
+        injection: None,
+        near_bands: None,
     }
 }
 

@@ -29,11 +29,12 @@ pub(crate) async fn handle(
     let key = IdempotencyKey::of(request.headers())?;
     let mut new: NewFeedback = parse_json(&read_bytes(request, &state).await?)?;
     new.id = new.id.or(key.id(caller.project, "feedback"));
+    let privacy = state.engine.privacy(caller.project).await?;
     let mut batch = RecordBatch::default();
     state
         .engine
         .recorder()
-        .add_feedback(&mut batch, caller.project, &new)?;
+        .add_feedback(&mut batch, caller.project, &privacy, new)?;
     let recorded = state.engine.recorder().write(batch).await?;
     answer(recorded.first().copied())
 }

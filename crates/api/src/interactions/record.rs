@@ -124,11 +124,11 @@ async fn add(
     if is_reference {
         require_answer(task.kind, &new)?;
     }
-    let pseudonym_key = state.pseudonym_key(caller.project).await?;
+    let privacy = state.engine.privacy(caller.project).await?;
     state
         .engine
         .recorder()
-        .add_interaction(batch, &task, &pseudonym_key, new, is_reference, None)?;
+        .add_interaction(batch, &task, &privacy, new, is_reference, None)?;
     Ok(())
 }
 

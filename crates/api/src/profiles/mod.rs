@@ -42,6 +42,6 @@ impl From<PersonProfile> for ProfileBody {
 
 /// The pseudonym of the person that the client calls so.
 async fn subject_of(state: &AppState, caller: &Caller, user_id: &str) -> Result<SubjectId, Problem> {
-    let key = state.pseudonym_key(caller.project).await?;
-    Ok(SubjectId::derive(caller.project, &key, user_id))
+    let privacy = state.engine.privacy(caller.project).await?;
+    Ok(privacy.subject(caller.project, user_id))
 }

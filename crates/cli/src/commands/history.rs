@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hone_domain::{HistorySource, TaskKind, TaskPolicy};
 use hone_engine::{
-    EngineError, HistoryReader, RecordBatch, RecordOutcome, RefusedLine, RowFormat, Told, read_rows,
+    EngineError, HistoryReader, Privacy, RecordBatch, RecordOutcome, RefusedLine, RowFormat, Told, read_rows,
 };
-use hone_storage::projects;
 use hone_storage::tasks::Task;
 use serde_json::json;
 
@@ -75,8 +74,7 @@ pub(super) async fn run(app: &App, args: &HistoryArgs, output: Output) -> anyhow
     } else {
         Some(ensure_task(app, args).await?)
     };
-    let project = projects::get(&mut app.engine.db.read().await?, app.project).await?;
-    let pseudonym_key = project.pseudonym_key();
+    let privacy = app.engine.privacy(app.project).await?;
     let bar = output.bar(count_rows(args, format).await?, "rows");
     // Reading blocks, recording does not: rows cross over in batches, of which at most two wait.
     let (sender, mut batches) = tokio::sync::mpsc::channel::<Vec<NumberedRow>>(2);
@@ -85,7 +83,7 @@ pub(super) async fn run(app: &App, args: &HistoryArgs, output: Output) -> anyhow
     bar.inc(report.skipped as u64);
     while let Some(batch) = batches.recv().await {
         let (count, last) = (batch.len(), batch.last().map_or(0, |(number, _)| *number));
-        record(app, task.as_ref(), &pseudonym_key, batch, &mut report).await?;
+        record(app, task.as_ref(), &privacy, batch, &mut report).await?;
         if task.is_some() {
             position.save(last)?;
         }
@@ -172,7 +170,7 @@ async fn ensure_task(app: &App, args: &HistoryArgs) -> anyhow::Result<Task> {
 async fn record(
     app: &App,
     task: Option<&Task>,
-    pseudonym_key: &[u8; 32],
+    privacy: &Privacy,
     rows: Vec<NumberedRow>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
@@ -187,7 +185,7 @@ async fn record(
             if let Some((interaction, is_reference)) = told.interaction {
                 match task {
                     Some(task) => recorder
-                        .add_interaction(&mut batch, task, pseudonym_key, interaction, is_reference, None)
+                        .add_interaction(&mut batch, task, privacy, interaction, is_reference, None)
                         .map(|_| ())
                         .map_err(|error| problem(&error))?,
                     None => interaction.validate(now_us).map_err(|error| problem(&error))?,
@@ -196,7 +194,7 @@ async fn record(
             for feedback in told.feedback {
                 match task {
                     Some(_) => recorder
-                        .add_feedback(&mut batch, app.project, &feedback)
+                        .add_feedback(&mut batch, app.project, privacy, feedback)
                         .map(|_| ())
                         .map_err(|error| problem(&error))?,
                     None => feedback.validate(now_us).map_err(|error| problem(&error))?,

@@ -3,12 +3,14 @@
 //! Every number has the documented default; a task overrides what it wants. Stored with the task as JSON.
 
 mod cascade;
+mod curation;
 mod gateway;
 mod recording;
 
 use crate::{InvalidInput, Limits, spelled_enum};
 
 pub use cascade::{CascadePolicy, LABEL_PLACE};
+pub use curation::{CurationPolicy, CurationStep, SourceWeights};
 pub use gateway::{GatewayPolicy, ModelRoute};
 pub use recording::{RecordingContent, RecordingMoment, RecordingPolicy};
 
@@ -71,37 +73,6 @@ pub struct TaskPolicy {
     /// When the task's own classifier answers in place of the models behind it.
     #[serde(deserialize_with = "crate::object")]
     pub cascade: CascadePolicy,
-}
-
-/// What becomes an example.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct CurationPolicy {
-    /// Curate by itself when feedback arrives.
-    pub automatic: bool,
-    /// Interactions rated this or higher are taken (1 to 5).
-    pub min_rating: u8,
-    /// Interactions with a thumb up are taken.
-    pub take_thumbs_up: bool,
-    /// Uncorrected interactions under this confidence are not taken (0 to 1).
-    pub min_confidence: f64,
-    /// Longer inputs are not taken, in characters.
-    pub max_input_chars: usize,
-    /// Weight of an example that a person corrected; others weigh 1.
-    pub corrected_weight: f64,
-}
-
-impl Default for CurationPolicy {
-    fn default() -> Self {
-        Self {
-            automatic: true,
-            min_rating: 4,
-            take_thumbs_up: true,
-            min_confidence: 0.0,
-            max_input_chars: 10_000,
-            corrected_weight: 2.0,
-        }
-    }
 }
 
 /// Shares of a dataset's parts; they add up to 1.
@@ -215,12 +186,9 @@ impl Default for PredictionPolicy {
 impl TaskPolicy {
     /// Checks every number; the trainer's own settings are checked by the trainer.
     pub fn validate(&self) -> Result<(), InvalidInput> {
-        let (curation, training) = (&self.curation, &self.training);
-        if !(1..=5).contains(&curation.min_rating) {
-            return refuse("/policy/curation/min_rating", "give 1 to 5");
-        }
+        self.curation.validate()?;
+        let training = &self.training;
         for (pointer, share) in [
-            ("/policy/curation/min_confidence", curation.min_confidence),
             ("/policy/training/accuracy_below", training.accuracy_below),
             ("/policy/deployment/max_f1_drop", self.deployment.max_f1_drop),
             ("/policy/prediction/abstain_below", self.prediction.abstain_below),
@@ -237,12 +205,6 @@ impl TaskPolicy {
             return refuse(
                 "/policy/training/split",
                 "give three shares that add up to 1, with train and test above 0",
-            );
-        }
-        if !(curation.corrected_weight > 0.0 && curation.corrected_weight <= 1_000.0) {
-            return refuse(
-                "/policy/curation/corrected_weight",
-                "give a number above 0 and up to 1000",
             );
         }
         if !(2..=MAX_THRESHOLD).contains(&training.min_samples) {

@@ -3,6 +3,7 @@
 //! The caller is answered after the commit. Identity is separated from content before anything is queued; a repeated id
 //! is absorbed, a repeated id with other content refused. Called by `api` and by `predict`; decides nothing about examples.
 
+mod features;
 mod writer;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use hone_domain::{
     AnswerSource, ConversationId, FeedbackId, FeedbackSource, Identity, Ids, InteractionId,
-    InteractionStatus, JsonText, NewFeedback, NewInteraction, ProjectId, SubjectId,
+    InteractionStatus, JsonText, NewFeedback, NewInteraction, ProjectId,
 };
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
@@ -23,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(crate) use self::features::{TextFeatures, bands_of_bytes, kind_names, signatures};
 use self::writer::Writer;
 use crate::EngineError;
+use crate::privacy::{PersonalCleaner, Privacy};
 
 /// Requests waiting for the writer beyond which callers are refused.
 const MAX_REQUESTS: usize = 16_384;
@@ -86,8 +89,8 @@ pub struct Observed<'a> {
     pub id: InteractionId,
     /// Its task.
     pub task: &'a Task,
-    /// Key of the project's pseudonyms.
-    pub pseudonym_key: &'a [u8; 32],
+    /// What the project does for privacy.
+    pub privacy: &'a Privacy,
     /// What happened.
     pub record: NewInteraction,
     /// The registered version that answered.
@@ -324,14 +327,14 @@ impl Recorder {
         &self,
         batch: &mut RecordBatch,
         task: &Task,
-        pseudonym_key: &[u8; 32],
+        privacy: &Privacy,
         new: NewInteraction,
         is_reference: bool,
         model_version: Option<Uuid>,
     ) -> Result<InteractionId, EngineError> {
         let now_us = self.ids.now_us();
         new.validate(now_us)?;
-        let record = self.interaction_record(task, pseudonym_key, new, is_reference, model_version, now_us);
+        let record = self.interaction_record(task, privacy, new, is_reference, model_version, now_us);
         let id = InteractionId(record.row.id);
         batch.push(Record::Interaction(Box::new(record)));
         Ok(id)
@@ -343,12 +346,12 @@ impl Recorder {
         let Observed {
             id,
             task,
-            pseudonym_key,
+            privacy,
             record,
             model_version,
             teaches,
         } = observed;
-        let mut record = self.interaction_record(task, pseudonym_key, record, false, model_version, now_us);
+        let mut record = self.interaction_record(task, privacy, record, false, model_version, now_us);
         record.row.id = id.0;
         record.teaches = teaches;
         batch.push(Record::Interaction(Box::new(record)));
@@ -359,11 +362,14 @@ impl Recorder {
         &self,
         batch: &mut RecordBatch,
         project: ProjectId,
-        new: &NewFeedback,
+        privacy: &Privacy,
+        mut new: NewFeedback,
     ) -> Result<FeedbackId, EngineError> {
         let now_us = self.ids.now_us();
         new.validate(now_us)?;
         let id = new.id.unwrap_or_else(|| self.ids.next());
+        let content_hash = new.content_hash();
+        privacy.cleaner().clean_feedback(&mut new);
         let preference = new
             .preference
             .as_ref()
@@ -379,15 +385,15 @@ impl Recorder {
                 .map(|name| ConversationId::derive(project, name).0),
             kind: new.kind,
             value: new.value(),
-            name: new.name.clone(),
-            label: new.label.clone(),
+            occurred_at_us: new.occurred_at_us(now_us),
+            name: new.name,
+            label: new.label,
             detected_label: None,
             is_mismatch: None,
-            text: OptionalText(new.text.clone()),
+            text: OptionalText(new.text),
             preference: OptionalText(preference),
             source: new.source.unwrap_or(FeedbackSource::User),
-            content_hash: new.content_hash().map(Vec::from),
-            occurred_at_us: new.occurred_at_us(now_us),
+            content_hash: content_hash.map(Vec::from),
             created_at_us: now_us,
         };
         batch.push(Record::Feedback(Box::new(row)));
@@ -448,8 +454,8 @@ impl Recorder {
     fn interaction_record(
         &self,
         task: &Task,
-        pseudonym_key: &[u8; 32],
-        new: NewInteraction,
+        privacy: &Privacy,
+        mut new: NewInteraction,
         is_reference: bool,
         model_version: Option<Uuid>,
         now_us: i64,
@@ -458,16 +464,20 @@ impl Recorder {
         let subject_id = new
             .subject
             .as_ref()
-            .map(|identity| SubjectId::derive(project, pseudonym_key, &identity.user_id));
+            .map(|identity| privacy.subject(project, &identity.user_id));
+        // Both are of what the client sent: it asks again with the same.
+        let (content_hash, conversation_id) = (new.content_hash(), new.conversation_id(project));
+        let personal_data = clean(privacy.cleaner(), &mut new);
+        let features = TextFeatures::of(&new.input, new.output.as_deref());
         let row = Interaction {
             id: new.id.map_or_else(|| self.ids.next(), Uuid::from),
             project_id: project.0,
             task_id: task.id,
-            conversation_id: new.conversation_id(project).map(Uuid::from),
+            conversation_id: conversation_id.map(Uuid::from),
             turn: new.turn.map(i64::from),
             subject_id: subject_id.map(Uuid::from),
             input_hash: hone_text::normalised_hash(&new.input).to_vec(),
-            content_hash: new.content_hash().map(Vec::from),
+            content_hash: content_hash.map(Vec::from),
             occurred_at_us: new.occurred_at_us(now_us),
             label: new.label,
             confidence: new.confidence,
@@ -481,7 +491,7 @@ impl Recorder {
             cost_micro_usd: new.cost_usd.map(|usd| (usd * 1e6).round() as i64),
             action_type: new.action_type,
             target_tool: new.target_tool,
-            language: new.language,
+            language: new.language.or_else(|| features.language.map(str::to_owned)),
             tags: if new.tags.is_empty() {
                 None
             } else {
@@ -498,6 +508,11 @@ impl Recorder {
                 .first_token_ms
                 .map(|milliseconds| (milliseconds * 1_000.0) as i64),
             error: new.error,
+            flaws: features.flaws,
+            personal_data,
+            moderation: features.moderation,
+            injection: features.injection,
+            near_bands: features.near_bands,
         };
         InteractionRecord {
             teaches: row.is_reference,
@@ -506,4 +521,31 @@ impl Recorder {
             identity: new.subject,
         }
     }
+}
+
+/// Replaces what is personal in an interaction by the project's rule; gives the kinds that were found.
+fn clean(cleaner: &PersonalCleaner, new: &mut NewInteraction) -> Option<String> {
+    let mut kinds = cleaner.kinds_in(&new.input);
+    kinds.extend(new.output.iter().flat_map(|output| cleaner.kinds_in(output)));
+    kinds.sort_unstable();
+    kinds.dedup();
+    if cleaner.changes() {
+        cleaner.clean(&mut new.input);
+        for text in [
+            &mut new.output,
+            &mut new.structured_prompt,
+            &mut new.label,
+            &mut new.conversation,
+            &mut new.action_type,
+            &mut new.target_tool,
+        ] {
+            cleaner.clean_option(text);
+        }
+        for tag in &mut new.tags {
+            cleaner.clean(tag);
+        }
+        cleaner.clean_json(&mut new.request);
+        cleaner.clean_json(&mut new.reply);
+    }
+    kind_names(&kinds)
 }

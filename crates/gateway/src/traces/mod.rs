@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hone_domain::{Document, MAX_TEXT_BYTES, ProjectId, RecordingContent};
-use hone_engine::{EngineError, Observed, RecordBatch};
+use hone_engine::{EngineError, Observed, Privacy, RecordBatch};
 use hone_storage::tasks::Task;
 use prost::Message as _;
 
@@ -38,7 +38,7 @@ impl Gateway {
     pub async fn record_traces(
         &self,
         project: ProjectId,
-        pseudonym_key: &[u8; 32],
+        privacy: &Privacy,
         encoding: TraceEncoding,
         body: &[u8],
         default_task: &str,
@@ -68,7 +68,7 @@ impl Gateway {
             let observed = Observed {
                 id: call.id,
                 task: &task,
-                pseudonym_key,
+                privacy,
                 record: storable(record),
                 model_version: None,
                 teaches: false,
@@ -76,7 +76,7 @@ impl Gateway {
             recorder.add_observed(&mut batch, observed);
             for feedback in call.feedback {
                 // What the conventions allow and we do not, such as an endless remark, is left out and said in the log.
-                if let Err(error) = recorder.add_feedback(&mut batch, project, &feedback) {
+                if let Err(error) = recorder.add_feedback(&mut batch, project, privacy, feedback) {
                     tracing::warn!(%error, "an evaluation in a trace cannot be taken");
                 }
             }
