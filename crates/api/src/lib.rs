@@ -31,6 +31,7 @@ mod references;
 mod repeat;
 mod runs;
 mod state;
+mod subjects;
 mod tasks;
 
 use std::time::Duration;
@@ -116,6 +117,7 @@ fn ours() -> OpenApiRouter<AppState> {
             profiles::set::handle,
             profiles::forget::handle
         ))
+        .routes(routes!(subjects::opt_out, subjects::opt_in))
         .routes(routes!(openai::models::list))
         .routes(routes!(openai::models::show))
         .routes(routes!(providers::set::handle, providers::remove::handle))
@@ -128,11 +130,13 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(tasks::show::handle, tasks::update::handle))
         .routes(routes!(tasks::register::handle))
         .routes(routes!(tasks::cascade::handle))
+        .routes(routes!(tasks::preview::handle))
         .routes(routes!(tasks::curate::handle))
         .routes(routes!(tasks::train::handle))
         .routes(routes!(tasks::evaluate::handle))
         .routes(routes!(tasks::curve::handle))
         .routes(routes!(examples::create::handle, examples::list::handle))
+        .routes(routes!(examples::decide::handle))
         .routes(routes!(datasets::freeze::handle, datasets::list::handle))
         .routes(routes!(datasets::show::handle))
         .routes(routes!(datasets::export::handle))

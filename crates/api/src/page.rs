@@ -84,6 +84,12 @@ pub fn headline(metrics: serde_json::Value) -> serde_json::Value {
     }
 }
 
+/// Words that are stored with blanks between, as a list.
+pub fn words(text: Option<&str>) -> Vec<String> {
+    let words = text.into_iter().flat_map(|text| text.split(' '));
+    words.map(str::to_owned).collect()
+}
+
 /// How many items to give.
 pub fn checked_limit(limit: Option<i64>) -> Result<i64, Problem> {
     match limit.unwrap_or(DEFAULT_LIMIT) {

@@ -63,8 +63,16 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Check a file to train on line by line before it is used.
     Check(CheckArgs),
-    /// Turn new feedback into examples now.
-    Curate(OfTask),
+    /// Turn new feedback into examples now, or show what that would change.
+    Curate(CurateArgs),
+    /// List examples with the reason of each decision, and decide on them by hand.
+    #[command(subcommand)]
+    Examples(ExamplesCommand),
+    /// Show or set what becomes of personal data before anything is stored.
+    Privacy(PrivacyArgs),
+    /// Note whether anything of a person may be learned from.
+    #[command(subcommand)]
+    Subject(SubjectCommand),
     /// Train, evaluate and, where the gate accepts, deploy a new version now.
     Train(TrainArgs),
     /// Measure a version on held-out examples, or on a file.
@@ -186,6 +194,91 @@ pub(crate) enum TaskCommand {
 pub(crate) struct OfTask {
     /// Name of the task.
     pub task: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CurateArgs {
+    /// Name of the task.
+    pub task: String,
+    /// Look at all examples again, because the policy has changed; what people decided stays.
+    #[arg(long)]
+    pub again: bool,
+    /// Change nothing and show what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: curation as it would be, as JSON such as `{"min_quality":0.6}`; what is left out stays as it is.
+    #[arg(long, value_name = "JSON", requires = "dry_run")]
+    pub policy: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExamplesCommand {
+    /// List the examples of a task, latest first.
+    List(ExamplesListArgs),
+    /// Take examples, whatever curation said: their targets are right.
+    Approve(ExampleIds),
+    /// Keep examples out of datasets.
+    Reject(ExampleIds),
+    /// Undo rejections: the examples are taken as they are.
+    Restore(ExampleIds),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExamplesListArgs {
+    /// Name of the task.
+    pub task: String,
+    /// Only with this status: pending, reviewed, approved, rejected or used.
+    #[arg(long)]
+    pub status: Option<hone_domain::ExampleStatus>,
+    /// Only those that this step of curation rejected, such as `near_duplicates`.
+    #[arg(long)]
+    pub step: Option<hone_domain::CurationStep>,
+    /// Only with this label.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Only those that rest on the word of a user, an expert or a program (automated).
+    #[arg(long)]
+    pub source: Option<hone_domain::FeedbackSource>,
+    /// Only of this quality and better, 0 to 1.
+    #[arg(long)]
+    pub min_quality: Option<f64>,
+    /// Only those after the example with this id, from the page before.
+    #[arg(long)]
+    pub after: Option<uuid::Uuid>,
+    /// How many to list, at most 10,000.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+    pub limit: i64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExampleIds {
+    /// Their ids, from `hone examples list`.
+    #[arg(required = true)]
+    pub ids: Vec<uuid::Uuid>,
+    /// Why, for the record.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PrivacyArgs {
+    /// As JSON such as `{"personal_data":{"handling":"redact","kept_kinds":["url"]}}`; handling is keep, redact or
+    /// pseudonymise. Shows what is set when absent.
+    pub privacy: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubjectCommand {
+    /// Nothing of a person becomes an example any more, and what is there goes into no further dataset.
+    OptOut {
+        /// The client's id of the person.
+        user_id: String,
+    },
+    /// A person may be learned from again.
+    OptIn {
+        /// The client's id of the person.
+        user_id: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

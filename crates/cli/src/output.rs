@@ -119,3 +119,13 @@ impl Output {
         bar
     }
 }
+
+/// One line of a text, cut to so many characters.
+pub(crate) fn shortened(text: &str, chars: usize) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= chars {
+        return line;
+    }
+    let cut: String = line.chars().take(chars.saturating_sub(1)).collect();
+    format!("{cut}…")
+}

@@ -42,15 +42,16 @@ pub use interaction::{
 };
 pub use json_text::JsonText;
 pub use lifecycle::{
-    DeploymentKind, ExampleOrigin, ExampleStatus, IllegalTransition, RunStatus, Split, Stage,
+    DecidedBy, DeploymentKind, ExampleOrigin, ExampleStatus, ExampleVerdict, IllegalTransition, RunStatus,
+    Split, Stage,
 };
 pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use object::{object, objects, optional_object};
 pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{
     CascadePolicy, CurationPolicy, CurationStep, DeploymentPolicy, GatewayPolicy, LABEL_PLACE, ModelRoute,
-    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitShares, TaskKind, TaskPolicy,
-    TrainingPolicy, TrainingTrigger,
+    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitBy,
+    SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
 };
 pub use profile::{AnswerLength, DetailLevel, Profile};
 pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};

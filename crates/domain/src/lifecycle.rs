@@ -52,6 +52,28 @@ impl ExampleStatus {
 }
 
 spelled_enum! {
+    /// Who decided on an example last.
+    DecidedBy ("decider") {
+        /// The rules of curation.
+        Curation = "curation",
+        /// A person, whom curation does not overrule.
+        Person = "person",
+    }
+}
+
+spelled_enum! {
+    /// What a person decides on an example.
+    ExampleVerdict ("verdict") {
+        /// It is right: it goes into datasets, whatever curation said.
+        Approve = "approve",
+        /// It is kept out of datasets.
+        Reject = "reject",
+        /// A rejection is undone: it is taken as it is, without anybody saying that its target is right.
+        Restore = "restore",
+    }
+}
+
+spelled_enum! {
     /// Where an example came from.
     ExampleOrigin ("example origin") {
         /// A recorded interaction with its feedback.

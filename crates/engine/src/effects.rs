@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hone_domain::{
-    FeedbackKind, HOUR_US, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId, TaskId,
+    ConversationId, FeedbackKind, HOUR_US, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId,
+    TaskId,
 };
 use hone_jobs::{NewJobSpec, enqueue};
 use hone_storage::feedback::Feedback;
@@ -25,7 +26,7 @@ const CURATE_DELAY_US: i64 = SECOND_US / 4;
 #[derive(Default)]
 pub(crate) struct Effects {
     rollups: BTreeMap<(Uuid, Uuid, i64), Rollup>,
-    conversations: BTreeMap<(Uuid, String), Turns>,
+    conversations: BTreeMap<(Uuid, Uuid), (String, Turns)>,
     subjects: BTreeMap<Uuid, (Uuid, Identity, i64)>,
     inbox: BTreeSet<(Uuid, Uuid, Uuid)>,
     judged: BTreeMap<Uuid, Progress>,
@@ -50,11 +51,14 @@ impl Effects {
     ) {
         self.rollup(row.project_id, row.task_id, row.created_at_us)
             .interactions += 1;
-        if let Some(name) = conversation {
-            let key = (row.project_id, name.to_owned());
-            let turns = self.conversations.entry(key).or_insert_with(|| Turns {
-                first_at_us: row.occurred_at_us,
-                ..Turns::default()
+        if let (Some(name), Some(id)) = (conversation, row.conversation_id) {
+            let key = (row.project_id, id);
+            let (_, turns) = self.conversations.entry(key).or_insert_with(|| {
+                let turns = Turns {
+                    first_at_us: row.occurred_at_us,
+                    ..Turns::default()
+                };
+                (name.to_owned(), turns)
             });
             turns.count += 1;
             turns.first_at_us = turns.first_at_us.min(row.occurred_at_us);
@@ -96,13 +100,14 @@ impl Effects {
         for ((project, task, hour_us), rollup) in &self.rollups {
             progress::add_rollup(conn, ProjectId(*project), TaskId(*task), *hour_us, rollup).await?;
         }
-        for ((project, name), turns) in &self.conversations {
+        for ((project, id), (name, turns)) in &self.conversations {
+            let (project, id) = (ProjectId(*project), ConversationId(*id));
             let Turns {
                 count,
                 first_at_us,
                 last_at_us,
             } = *turns;
-            conversations::add_turns(conn, ProjectId(*project), name, count, first_at_us, last_at_us).await?;
+            conversations::add_turns(conn, project, id, name, count, first_at_us, last_at_us).await?;
         }
         for (subject, (project, identity, at_us)) in &self.subjects {
             conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us)

@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use hone_domain::{DatasetId, ExampleId, ExampleStatus, SECOND_US, Split, SplitShares};
+use hone_domain::{CurationStep, DatasetId, ExampleId, ExampleStatus, HOUR_US, SECOND_US, Split};
 use hone_jobs::JobError;
 use hone_storage::datasets::{self, Dataset};
 use hone_storage::examples::{self, Example};
+use hone_storage::progress::{self, Progress};
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, leases, tasks};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
+use crate::splits::assign_splits;
 use crate::{Engine, EngineError};
 
 /// Examples read at a time.
@@ -104,13 +106,18 @@ impl Engine {
     async fn assign_parts(&self, task: &Task) -> Result<Vec<DatasetRow>, EngineError> {
         let (lease, holder) = (format!("freeze:{}", task.id), self.ids.next());
         self.wait_for_lease(&lease, holder, task).await?;
+        self.reject_opted_out(task).await?;
         let usable = load_usable(&mut self.db.read().await?, task).await?;
-        let shares = task.policy.training.split;
+        let training = task.policy.training.clone();
         let (usable, splits) = run_blocking(move || {
-            let splits = assign_splits(&usable, shares);
+            let splits = assign_splits(&usable, &training);
             (usable, splits)
         })
         .await?;
+        let ageing = Ageing {
+            half_life_days: task.policy.curation.half_life_days,
+            now_us: self.ids.now_us(),
+        };
         let mut rows = Vec::with_capacity(usable.len());
         let mut examples = usable.into_iter().zip(splits).peekable();
         while examples.peek().is_some() {
@@ -125,7 +132,7 @@ impl Engine {
                     example.split.as_deref() == Some(split.as_str()) && example.status == ExampleStatus::Used;
                 // One that was superseded before it had a part stays out: its successor gets a part of its own.
                 if is_settled || examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
-                    rows.push(row_of(example, split));
+                    rows.push(row_of(example, split, &ageing));
                 }
             }
             conn.commit().await?;
@@ -134,6 +141,24 @@ impl Engine {
         leases::release(&mut conn, &lease, holder).await?;
         conn.commit().await?;
         Ok(rows)
+    }
+
+    /// Rejects the usable examples of subjects who have opted out since curation took them.
+    async fn reject_opted_out(&self, task: &Task) -> Result<(), EngineError> {
+        let mut conn = self.db.begin().await?;
+        tasks::lock(&mut conn, task.task_id()).await?;
+        let mut change = Progress::default();
+        for mut example in examples::list_opted_out(&mut conn, task.project(), task.task_id()).await? {
+            example.status = example.status.transition(ExampleStatus::Rejected)?;
+            example.step = Some(CurationStep::Consent.as_str().to_owned());
+            "the subject has opted out".clone_into(&mut example.reason);
+            example.updated_at_us = self.ids.now_us();
+            examples::upsert(&mut conn, &example).await?;
+            change.usable_examples -= 1;
+        }
+        progress::add(&mut conn, task.task_id(), &change).await?;
+        conn.commit().await?;
+        Ok(())
     }
 
     /// Takes the lease when whoever freezes the task now has done so.
@@ -196,91 +221,32 @@ async fn load_usable(conn: &mut Conn, task: &Task) -> Result<Vec<Example>, Engin
     }
 }
 
-/// Gives every example its part. Groups (conversations) are dealt out in the order of a hash of their name, each to the
-/// part that is furthest behind its share within the example's label, then over all. Where members of a group were given
-/// different parts, because a text came again in another conversation, all go to the earliest part: what was held out may
-/// be learned from later, never the other way round.
-fn assign_splits(usable: &[Example], shares: SplitShares) -> Vec<Split> {
-    let mut groups: BTreeMap<[u8; 16], Vec<usize>> = BTreeMap::new();
-    for (position, example) in usable.iter().enumerate() {
-        let name = example.conversation_id.unwrap_or(example.id);
-        let mut key = [0; 16];
-        key.copy_from_slice(&blake3::hash(name.as_bytes()).as_bytes()[..16]);
-        groups.entry(key).or_default().push(position);
-    }
-    let mut counts = SplitCounts::new(shares);
-    let mut splits = vec![Split::Train; usable.len()];
-    let mut open = Vec::new();
-    for members in groups.values() {
-        let given = members
-            .iter()
-            .filter_map(|&member| usable[member].split.as_deref()?.parse::<Split>().ok())
-            .min();
-        match given {
-            Some(split) => counts.give(usable, members, split, &mut splits),
-            None => open.push(members),
-        }
-    }
-    for members in open {
-        let split = counts.furthest_behind(usable[members[0]].label.as_deref());
-        counts.give(usable, members, split, &mut splits);
-    }
-    splits
+/// How examples lose weight.
+struct Ageing {
+    half_life_days: f64,
+    now_us: i64,
 }
 
-/// How many examples each part has, by label and over all.
-struct SplitCounts<'a> {
-    shares: [f64; 3],
-    by_label: BTreeMap<Option<&'a str>, [f64; 3]>,
-    total: [f64; 3],
-}
-
-impl<'a> SplitCounts<'a> {
-    fn new(shares: SplitShares) -> Self {
-        Self {
-            shares: [shares.train, shares.validation, shares.test],
-            by_label: BTreeMap::new(),
-            total: [0.0; 3],
+impl Ageing {
+    /// What is left of the weight of an example that was judged then; by whole days, so that what is frozen twice a day is
+    /// the same.
+    fn factor(&self, judged_at_us: i64) -> f64 {
+        if self.half_life_days <= 0.0 {
+            return 1.0;
         }
-    }
-
-    fn give(&mut self, usable: &'a [Example], members: &[usize], split: Split, splits: &mut [Split]) {
-        for &member in members {
-            splits[member] = split;
-            self.by_label.entry(usable[member].label.as_deref()).or_default()[split as usize] += 1.0;
-            self.total[split as usize] += 1.0;
-        }
-    }
-
-    /// Sainte-Laguë's rule per label; the overall counts decide where a label has too few to tell.
-    fn furthest_behind(&self, label: Option<&str>) -> Split {
-        let of_label = self.by_label.get(&label).copied().unwrap_or_default();
-        let labels = self.by_label.len().max(1) as f64;
-        let filled = |part: Split| {
-            let (index, share) = (part as usize, self.shares[part as usize]);
-            if share <= 0.0 {
-                return f64::INFINITY;
-            }
-            (of_label[index] + 0.5) / share + (self.total[index] + 0.5) / share / labels
-        };
-        let mut best = Split::Train;
-        for &part in Split::ALL {
-            if filled(part) < filled(best) {
-                best = part;
-            }
-        }
-        best
+        let days = (self.now_us - judged_at_us).max(0) / (24 * HOUR_US);
+        0.5f64.powf(days as f64 / self.half_life_days)
     }
 }
 
-fn row_of(example: Example, split: Split) -> DatasetRow {
+fn row_of(example: Example, split: Split, ageing: &Ageing) -> DatasetRow {
     DatasetRow {
         id: example.id,
         split,
         input: example.input.0,
         label: example.label,
         target: example.target.0,
-        weight: example.weight,
+        weight: example.weight * ageing.factor(example.judged_at_us),
         interaction_id: example.interaction_id,
         conversation_id: example.conversation_id,
     }
@@ -330,13 +296,17 @@ fn decode_rows(bytes: &[u8]) -> Result<Vec<DatasetRow>, EngineError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use hone_domain::ExampleOrigin;
     use hone_storage::{OptionalText, StoredText};
-    use proptest::prelude::*;
 
-    fn example(number: u128, label: &str, conversation: Option<u128>, split: Option<&str>) -> Example {
+    pub(crate) fn example(
+        number: u128,
+        label: &str,
+        conversation: Option<u128>,
+        split: Option<&str>,
+    ) -> Example {
         Example {
             id: Uuid::from_u128(number),
             project_id: Uuid::nil(),
@@ -356,78 +326,38 @@ mod tests {
             judged_at_us: 0,
             created_at_us: 0,
             updated_at_us: 0,
+            subject_id: None,
+            step: None,
+            source: None,
+            decided_by: hone_domain::DecidedBy::Curation,
+            quality: None,
+            quality_reasons: None,
+            language: None,
+            topics: None,
+            near_group: None,
         }
     }
 
-    fn count(splits: &[Split], part: Split) -> usize {
-        splits.iter().filter(|&&split| split == part).count()
-    }
+    const NEVER: Ageing = Ageing {
+        half_life_days: 0.0,
+        now_us: 0,
+    };
 
     #[test]
-    fn shares_hold_within_each_label() {
-        let usable: Vec<Example> = (0..300u128)
-            .map(|number| example(number, ["a", "b", "c"][number as usize % 3], None, None))
-            .collect();
-        let splits = assign_splits(&usable, SplitShares::default());
-        for label in 0..3 {
-            let own: Vec<Split> = splits.iter().copied().skip(label).step_by(3).collect();
-            assert!(
-                (68..=72).contains(&count(&own, Split::Train)),
-                "{}",
-                count(&own, Split::Train)
-            );
-            assert!(
-                (14..=16).contains(&count(&own, Split::Test)),
-                "{}",
-                count(&own, Split::Test)
-            );
-        }
-    }
-
-    #[test]
-    fn few_examples_still_give_a_held_out_part() {
-        let usable: Vec<Example> = (0..20u128)
-            .map(|number| example(number, &format!("label{}", number % 10), None, None))
-            .collect();
-        assert!(count(&assign_splits(&usable, SplitShares::default()), Split::Test) >= 2);
-    }
-
-    proptest! {
-        #[test]
-        fn conversations_never_straddle_and_given_parts_stay(conversations in proptest::collection::vec(0u128..12, 1..80)) {
-            let usable: Vec<Example> = conversations
-                .iter()
-                .zip(0u128..)
-                .map(|(&conversation, number)| {
-                    example(number + 100, ["a", "b"][number as usize % 2], Some(conversation), (conversation == 3).then_some("test"))
-                })
-                .collect();
-            let splits = assign_splits(&usable, SplitShares::default());
-            let mut seen: BTreeMap<u128, Split> = BTreeMap::new();
-            for (&conversation, &split) in conversations.iter().zip(&splits) {
-                prop_assert_eq!(*seen.entry(conversation).or_insert(split), split);
-            }
-            if let Some(&split) = seen.get(&3) {
-                prop_assert_eq!(split, Split::Test);
-            }
-        }
-
-        #[test]
-        fn a_later_freeze_moves_nothing(first in 5usize..60, more in 1usize..60) {
-            let mut usable: Vec<Example> = (0..first).map(|number| example(number as u128, "a", None, None)).collect();
-            let before = assign_splits(&usable, SplitShares::default());
-            for (example, split) in usable.iter_mut().zip(&before) {
-                example.split = Some(split.as_str().to_owned());
-            }
-            usable.extend((0..more).map(|number| example((first + number) as u128, "a", None, None)));
-            let after = assign_splits(&usable, SplitShares::default());
-            prop_assert_eq!(&after[..first], &before[..]);
-        }
+    fn what_was_said_long_ago_counts_less() {
+        let day_us = 24 * HOUR_US;
+        let ageing = Ageing {
+            half_life_days: 30.0,
+            now_us: 61 * day_us,
+        };
+        assert!((ageing.factor(day_us) - 0.25).abs() < 1e-9);
+        assert_eq!(ageing.factor(61 * day_us + 5), 1.0);
+        assert_eq!(NEVER.factor(0), 1.0);
     }
 
     #[test]
     fn rows_survive_writing_and_reading() {
-        let rows = vec![row_of(example(1, "a", Some(2), None), Split::Test)];
+        let rows = vec![row_of(example(1, "a", Some(2), None), Split::Test, &NEVER)];
         assert_eq!(decode_rows(&encode_rows(&rows).unwrap()).unwrap(), rows);
     }
 }

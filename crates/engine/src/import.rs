@@ -1,11 +1,10 @@
 //! Ready examples from files and calls: checked, then placed among those that are there by the rules of curation.
 
-use hone_domain::{ConversationId, ExampleId, ExampleOrigin, ExampleStatus, InvalidInput, NewExample};
-use hone_storage::progress::{self, Progress};
+use hone_domain::{ConversationId, DecidedBy, ExampleId, ExampleOrigin, InvalidInput, NewExample};
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, examples, tasks};
 
-use crate::curate::{Draft, Placed};
+use crate::curate::{Draft, Placed, standing_of};
 use crate::{Engine, EngineError};
 
 impl Engine {
@@ -22,9 +21,10 @@ impl Engine {
                 .validate(task.kind)
                 .map_err(|error| at_index(error, index))?;
         }
+        let privacy = self.privacy(task.project()).await?;
+        let mut curator = self.curator(task).await?;
         let mut conn = self.db.begin().await?;
         tasks::lock(&mut conn, task.task_id()).await?;
-        let mut change = Progress::default();
         let mut placed = Vec::with_capacity(imports.len());
         for (index, import) in imports.into_iter().enumerate() {
             if let Some(id) = import.id
@@ -33,10 +33,12 @@ impl Engine {
                 placed.push(earlier);
                 continue;
             }
-            let draft = self.draft_of(task, import, origin);
-            placed.push(self.place(&mut conn, task, draft, None, &mut change).await?);
+            let mut draft = self.draft_of(task, import, origin);
+            privacy.cleaner().clean(&mut draft.input);
+            privacy.cleaner().clean_option(&mut draft.target);
+            placed.push(curator.place(&mut conn, draft, None).await?);
         }
-        progress::add(&mut conn, task.task_id(), &change).await?;
+        curator.write_counters(&mut conn).await?;
         conn.commit().await?;
         Ok(placed)
     }
@@ -54,15 +56,21 @@ impl Engine {
         Draft {
             id,
             interaction_id: None,
+            subject_id: None,
             conversation_id: conversation.map(|name| ConversationId::derive(task.project(), &name).0),
             input,
             label,
             target,
             weight: weight.unwrap_or(1.0),
             is_validated: false,
+            source: None,
+            standing: standing_of(origin, false),
+            decided_by: DecidedBy::Curation,
             judged_at_us: self.ids.now_us(),
             origin,
             split,
+            language: None,
+            near_group: None,
             reason: format!("{origin} example"),
         }
     }
@@ -85,11 +93,7 @@ async fn find_earlier(
         let detail = format!("{id} is taken by another example; send another id or Idempotency-Key");
         return Err(EngineError::field(format!("/examples/{index}/id"), detail));
     }
-    Ok(Some(if earlier.status == ExampleStatus::Rejected {
-        Placed::Rejected(earlier.id, earlier.reason)
-    } else {
-        Placed::Approved(earlier.id)
-    }))
+    Ok(Some(Placed::of(&earlier)))
 }
 
 fn at_index(error: InvalidInput, index: usize) -> InvalidInput {

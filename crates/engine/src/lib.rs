@@ -23,14 +23,16 @@ mod profile;
 mod prompt;
 mod record;
 mod runs;
+mod splits;
 mod tasks;
 mod train;
 mod transfer;
 mod triggers;
-mod verdict;
 mod views;
 
-pub use curate::{CurateTask, CurationReport, Placed};
+pub use curate::{
+    CurateTask, CurationPreview, CurationReport, ExampleDecision, Placed, PreviewedChange, Rejection,
+};
 pub use deploy::DeployRequest;
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;

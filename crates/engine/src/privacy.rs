@@ -7,6 +7,7 @@ use hone_domain::{
     InvalidInput, JsonText, NewFeedback, PersonalHandling, PersonalRule, Preference, ProjectId,
     ProjectPrivacy, SubjectId,
 };
+use hone_storage::conversations;
 use hone_storage::projects::{self, Project};
 use hone_text::{PersonalKind, Pseudonyms, find_personal, pseudonymise, redact};
 use serde_json::Value;
@@ -205,6 +206,20 @@ impl Engine {
         Ok(privacy)
     }
 
+    /// Notes that nothing of a person may be learned from any more, or that it may again. What is frozen stays frozen.
+    pub async fn set_opted_out(
+        &self,
+        project: ProjectId,
+        user_id: &str,
+        opted_out: bool,
+    ) -> Result<(), EngineError> {
+        let subject = self.privacy(project).await?.subject(project, user_id);
+        let mut conn = self.db.begin().await?;
+        conversations::set_opted_out(&mut conn, project, subject, opted_out, self.ids.now_us()).await?;
+        conn.commit().await?;
+        Ok(())
+    }
+
     /// Replaces what a project does for privacy; every server follows within a second. What is stored stays as it is.
     pub async fn set_privacy(&self, project: ProjectId, privacy: &ProjectPrivacy) -> Result<(), EngineError> {
         privacy.validate()?;
@@ -238,7 +253,9 @@ mod tests {
             document.unwrap().into_string()
         };
         assert_eq!(
-            cleaned(r#"{"messages":[{"content":"mail ann@example.com, see https://a.example/b"}],"bob@example.com":4111111111111111}"#),
+            cleaned(
+                r#"{"messages":[{"content":"mail ann@example.com, see https://a.example/b"}],"bob@example.com":4111111111111111}"#
+            ),
             r#"{"[EMAIL]":"[CARD]","messages":[{"content":"mail [EMAIL], see https://a.example/b"}]}"#
         );
         let harmless = r#"{ "z": 1.50, "a": "none" }"#;

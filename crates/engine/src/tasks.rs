@@ -9,6 +9,7 @@ use hone_storage::schedules::{self, Schedule};
 use hone_storage::tasks::{self, Task};
 use uuid::Uuid;
 
+use crate::privacy::check_rule;
 use crate::triggers::CHECK_TRIGGERS;
 use crate::{Engine, EngineError};
 
@@ -30,7 +31,7 @@ impl Engine {
             pseudonym_key,
             created_at_us: now_us,
             limits: None,
-        privacy: None,
+            privacy: None,
         };
         if projects::insert(&mut conn, &project).await? {
             let next_at_us = next_occurrence_us(CHECK_CRON, now_us).unwrap_or(now_us);
@@ -64,7 +65,7 @@ impl Engine {
         id: Option<TaskId>,
     ) -> Result<Task, EngineError> {
         require_name("/name", name)?;
-        check_policy(&policy)?;
+        self.check_policy(project, &policy).await?;
         let taken = || {
             EngineError::Conflict(format!(
                 "task \"{name}\" exists; choose another name, or change its policy"
@@ -101,7 +102,7 @@ impl Engine {
         name: &str,
         policy: TaskPolicy,
     ) -> Result<Task, EngineError> {
-        check_policy(&policy)?;
+        self.check_policy(project, &policy).await?;
         let mut conn = self.db.begin().await?;
         let found = tasks::find_by_name(&mut conn, project, name).await?;
         let mut task = found.ok_or_else(|| EngineError::NotFound {
@@ -115,10 +116,36 @@ impl Engine {
         task.policy = policy;
         Ok(task)
     }
+
+    /// Refuses a policy whose numbers, trainer or classifiers cannot be.
+    pub(crate) async fn check_policy(
+        &self,
+        project: ProjectId,
+        policy: &TaskPolicy,
+    ) -> Result<(), EngineError> {
+        check_policy(policy)?;
+        for (name, task) in &policy.curation.classifiers {
+            let pointer = format!("/policy/curation/classifiers/{name}");
+            match self.get_task(project, task).await {
+                Ok(task) if task.kind == TaskKind::Classify => {}
+                Ok(_) => {
+                    let detail = format!("\"{task}\" is no classify task; name one that labels texts");
+                    return Err(EngineError::field(pointer, detail));
+                }
+                Err(EngineError::NotFound { .. }) => {
+                    let detail = format!("there is no task \"{task}\"; make it first");
+                    return Err(EngineError::field(pointer, detail));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn check_policy(policy: &TaskPolicy) -> Result<(), EngineError> {
     policy.validate()?;
+    check_rule("/policy/curation/personal_data", &policy.curation.personal_data)?;
     let training = &policy.training;
     let Some(trainer) = find_trainer(&training.trainer) else {
         let detail = format!("\"{}\" is no trainer; there is: linear", training.trainer);

@@ -112,15 +112,16 @@ impl Engine {
         Ok(run)
     }
 
-    /// Starts curation because a person asked for it.
-    pub async fn start_curation(&self, task: &Task) -> Result<JobId, EngineError> {
+    /// Starts curation because a person asked for it: of what is new, or of all examples again.
+    pub async fn start_curation(&self, task: &Task, again: bool) -> Result<JobId, EngineError> {
         let mut conn = self.db.begin().await?;
-        let job = enqueue(
-            &mut conn,
-            &self.ids,
-            curate_spec(task.project(), task.task_id(), 0),
-        )
-        .await?;
+        let mut spec = curate_spec(task.project(), task.task_id(), 0);
+        if again {
+            spec.payload["again"] = true.into();
+            // One that waits to look at what is new does less.
+            spec.unique_key = Some(format!("curate-again:{}", task.id));
+        }
+        let job = enqueue(&mut conn, &self.ids, spec).await?;
         conn.commit().await?;
         Ok(job)
     }

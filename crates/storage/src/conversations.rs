@@ -25,6 +25,9 @@ statements! {
                        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (subject_id) DO UPDATE SET \
                        ip_address = excluded.ip_address, user_agent = excluded.user_agent, \
                        updated_at_us = excluded.updated_at_us";
+    SET_OPTED_OUT = "INSERT INTO subjects (id, project_id, first_seen_us, opted_out_at_us) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (id) DO UPDATE SET opted_out_at_us = excluded.opted_out_at_us";
+    OPTED_OUT_AT = "SELECT opted_out_at_us FROM subjects WHERE id = $1";
 }
 
 /// A sequence of interactions.
@@ -48,12 +51,12 @@ pub struct Conversation {
 pub async fn add_turns(
     conn: &mut Conn,
     project: ProjectId,
+    id: ConversationId,
     external_id: &str,
     turns: i64,
     first_at_us: i64,
     last_at_us: i64,
 ) -> Result<(), StorageError> {
-    let id = ConversationId::derive(project, external_id);
     execute!(
         conn,
         UPSERT,
@@ -94,6 +97,25 @@ pub async fn list(
         before_id,
         limit
     )?)
+}
+
+/// Notes that nothing of a subject may be learned from any more, or that it may again.
+pub async fn set_opted_out(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: SubjectId,
+    opted_out: bool,
+    now_us: i64,
+) -> Result<(), StorageError> {
+    let at_us = opted_out.then_some(now_us);
+    execute!(conn, SET_OPTED_OUT, id.0, project.0, now_us, at_us)?;
+    Ok(())
+}
+
+/// Whether nothing of a subject may be learned from.
+pub async fn is_opted_out(conn: &mut Conn, id: SubjectId) -> Result<bool, StorageError> {
+    let found: Option<(Option<i64>,)> = rows!(fetch_optional, conn, (Option<i64>,), OPTED_OUT_AT, id.0)?;
+    Ok(found.is_some_and(|(at_us,)| at_us.is_some()))
 }
 
 /// Notes who a subject is, apart from all content.

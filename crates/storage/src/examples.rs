@@ -1,7 +1,12 @@
 //! Examples: training items made from interactions, feedback, references and files.
 
-use hone_domain::{ExampleId, ExampleOrigin, ExampleStatus, InteractionId, TaskId};
-use sqlx::types::Uuid;
+use std::collections::BTreeMap;
+
+use hone_domain::{
+    CurationStep, DecidedBy, ExampleId, ExampleOrigin, ExampleStatus, FeedbackSource, InteractionId,
+    ProjectId, TaskId,
+};
+use sqlx::types::{Json, Uuid};
 
 use crate::codec::OptionalText;
 use crate::{Conn, StorageError, StoredText};
@@ -9,25 +14,38 @@ use crate::{Conn, StorageError, StoredText};
 macro_rules! columns {
     () => {
         "id, project_id, task_id, interaction_id, conversation_id, input, label, target, input_hash, weight, status, \
-         origin, is_validated, split, reason, judged_at_us, created_at_us, updated_at_us"
+         origin, is_validated, split, reason, judged_at_us, created_at_us, updated_at_us, subject_id, step, source, \
+         decided_by, quality, quality_reasons, language, topics, near_group"
     };
 }
+pub(crate) use columns;
 
 statements! {
     UPSERT = concat!("INSERT INTO examples (", columns!(), ") VALUES \
-            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (id) DO UPDATE SET \
-            label = excluded.label, target = excluded.target, weight = excluded.weight, status = excluded.status, \
+            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+            $19, $20, $21, $22, $23, $24, $25, $26, $27) ON CONFLICT (id) DO UPDATE SET \
+            input = excluded.input, input_hash = excluded.input_hash, label = excluded.label, target = excluded.target, weight = excluded.weight, status = excluded.status, \
             is_validated = excluded.is_validated, split = excluded.split, reason = excluded.reason, \
-            judged_at_us = excluded.judged_at_us, updated_at_us = excluded.updated_at_us");
+            judged_at_us = excluded.judged_at_us, updated_at_us = excluded.updated_at_us, subject_id = excluded.subject_id, \
+            step = excluded.step, source = excluded.source, decided_by = excluded.decided_by, quality = excluded.quality, \
+            quality_reasons = excluded.quality_reasons, language = excluded.language, topics = excluded.topics, \
+            near_group = excluded.near_group");
     FIND = concat!("SELECT ", columns!(), " FROM examples WHERE id = $1");
     FIND_BY_INTERACTION = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND interaction_id = $2");
     FIND_USABLE_BY_HASH = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND input_hash = $2 \
             AND status IN ('approved', 'used') LIMIT 1");
     LIST = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 \
             AND ((created_at_us, id) < (SELECT created_at_us, id FROM examples WHERE id = $2) OR $2 IS NULL) \
-            AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $5");
+            AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) AND (step = $5 OR $5 IS NULL) \
+            AND (source = $6 OR $6 IS NULL) AND (quality >= $7 OR $7 IS NULL) AND (created_at_us >= $8 OR $8 IS NULL) \
+            AND (created_at_us < $9 OR $9 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $10");
+    LIST_AFTER = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    LIST_OPTED_OUT = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 \
+            AND subject_id IN (SELECT id FROM subjects WHERE project_id = $2 AND opted_out_at_us IS NOT NULL) \
+            AND status IN ('approved', 'used')");
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
+    MERGE_NEAR_GROUPS = "UPDATE examples SET near_group = $3 WHERE task_id = $1 AND (near_group = $2 OR id = $2)";
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
 }
 
@@ -74,6 +92,26 @@ pub struct Example {
     pub created_at_us: i64,
     /// When it last changed.
     pub updated_at_us: i64,
+    /// The person it is about.
+    pub subject_id: Option<Uuid>,
+    /// The step of curation that rejected it.
+    pub step: Option<String>,
+    /// Whose word its target rests on.
+    pub source: Option<String>,
+    /// Who decided last: `curation`, or a `person`, whom curation does not overrule.
+    #[sqlx(try_from = "String")]
+    pub decided_by: DecidedBy,
+    /// How good it is, 0 to 1.
+    pub quality: Option<f64>,
+    /// Why it is as good: names with their factors, such as `thumb_up=0.80 answer:cut_off=0.60`.
+    pub quality_reasons: Option<String>,
+    /// Language of the input (BCP 47).
+    pub language: Option<String>,
+    /// What the task's classifiers say it is about, by their names.
+    #[sqlx(json(nullable))]
+    pub topics: Option<BTreeMap<String, String>>,
+    /// Its group of near-duplicates, which never straddles the parts of a dataset.
+    pub near_group: Option<Uuid>,
 }
 
 impl Example {
@@ -116,7 +154,16 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
         &example.reason,
         example.judged_at_us,
         example.created_at_us,
-        example.updated_at_us
+        example.updated_at_us,
+        example.subject_id,
+        &example.step,
+        &example.source,
+        example.decided_by.as_str(),
+        example.quality,
+        &example.quality_reasons,
+        &example.language,
+        example.topics.as_ref().map(Json),
+        example.near_group
     )?;
     Ok(())
 }
@@ -158,18 +205,80 @@ pub async fn find_usable_by_hash(
     )?)
 }
 
+/// What to list; absent fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only with this status.
+    pub status: Option<ExampleStatus>,
+    /// Only with this label.
+    pub label: Option<String>,
+    /// Only those that this step of curation rejected.
+    pub step: Option<CurationStep>,
+    /// Only those that rest on this one's word.
+    pub source: Option<FeedbackSource>,
+    /// Only of this quality and better.
+    pub min_quality: Option<f64>,
+    /// Only made then or later.
+    pub from_us: Option<i64>,
+    /// Only made before.
+    pub until_us: Option<i64>,
+}
+
 /// Examples of a task made before `before`, latest first.
 pub async fn list(
     conn: &mut Conn,
     task: TaskId,
-    status: Option<ExampleStatus>,
-    label: Option<&str>,
+    filter: &Filter,
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Example>, StorageError> {
-    let status = status.map(ExampleStatus::as_str);
+    let (status, step, source) = (
+        filter.status.map(ExampleStatus::as_str),
+        filter.step.map(CurationStep::as_str),
+        filter.source.map(FeedbackSource::as_str),
+    );
+    let label = filter.label.as_deref();
     Ok(rows!(
-        fetch_all, conn, Example, LIST, task.0, before, status, label, limit
+        fetch_all,
+        conn,
+        Example,
+        LIST,
+        task.0,
+        before,
+        status,
+        label,
+        step,
+        source,
+        filter.min_quality,
+        filter.from_us,
+        filter.until_us,
+        limit
+    )?)
+}
+
+/// Examples of any status with a larger id than `after`, in order.
+pub async fn list_after(
+    conn: &mut Conn,
+    task: TaskId,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Example>, StorageError> {
+    Ok(rows!(fetch_all, conn, Example, LIST_AFTER, task.0, after, limit)?)
+}
+
+/// Usable examples of subjects who have opted out.
+pub async fn list_opted_out(
+    conn: &mut Conn,
+    project: ProjectId,
+    task: TaskId,
+) -> Result<Vec<Example>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Example,
+        LIST_OPTED_OUT,
+        task.0,
+        project.0
     )?)
 }
 
@@ -189,6 +298,17 @@ pub async fn list_usable(
         after,
         limit
     )?)
+}
+
+/// Makes two groups of near-duplicates one.
+pub async fn merge_near_groups(
+    conn: &mut Conn,
+    task: TaskId,
+    group: Uuid,
+    into: Uuid,
+) -> Result<(), StorageError> {
+    execute!(conn, MERGE_NEAR_GROUPS, task.0, group, into)?;
+    Ok(())
 }
 
 /// Marks an example as part of a dataset, in this part of it from now on; false when it is not usable any more.

@@ -15,6 +15,7 @@ pub mod cascades;
 pub mod conversations;
 pub mod datasets;
 pub mod deployments;
+pub mod example_bands;
 pub mod examples;
 pub mod feedback;
 pub mod interactions;
@@ -51,6 +52,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         conversations::STATEMENTS,
         datasets::STATEMENTS,
         deployments::STATEMENTS,
+        example_bands::STATEMENTS,
         examples::STATEMENTS,
         feedback::STATEMENTS,
         interactions::STATEMENTS,

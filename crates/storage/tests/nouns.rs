@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hone_domain::{
-    DatasetId, DeploymentId, DeploymentKind, ExampleId, ExampleOrigin, ExampleStatus, Identity,
-    ModelVersionId, ProjectId, RunId, RunStatus, Scope, Stage, SubjectId, TaskId, TrainingTrigger,
+    ConversationId, DatasetId, DeploymentId, DeploymentKind, ExampleId, ExampleOrigin, ExampleStatus,
+    Identity, ModelVersionId, ProjectId, RunId, RunStatus, Scope, Stage, SubjectId, TaskId, TrainingTrigger,
 };
 use hone_storage::datasets::Dataset;
 use hone_storage::deployments::Deployment;
@@ -57,6 +57,15 @@ fn example(number: u128) -> Example {
         judged_at_us: START_US,
         created_at_us: START_US,
         updated_at_us: START_US,
+        subject_id: None,
+        step: None,
+        source: None,
+        decided_by: hone_domain::DecidedBy::Curation,
+        quality: Some(0.8),
+        quality_reasons: None,
+        language: None,
+        topics: None,
+        near_group: None,
     }
 }
 
@@ -130,9 +139,17 @@ async fn keys_conversations_and_subjects(#[values("sqlite", "postgres")] kind: &
     assert!(keys::find_by_hash(&mut conn, b"other").await.unwrap().is_none());
 
     for (first_at_us, last_at_us) in [(50, 60), (10, 20), (70, 90)] {
-        conversations::add_turns(&mut conn, PROJECT, "chat", 2, first_at_us, last_at_us)
-            .await
-            .unwrap();
+        conversations::add_turns(
+            &mut conn,
+            PROJECT,
+            ConversationId::derive(PROJECT, "chat"),
+            "chat",
+            2,
+            first_at_us,
+            last_at_us,
+        )
+        .await
+        .unwrap();
     }
     let listed = conversations::list(&mut conn, PROJECT, None, 10).await.unwrap();
     assert_eq!(

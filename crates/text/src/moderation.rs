@@ -13,6 +13,9 @@ const KINDS: [(&str, Type); 4] = [
 /// How much each degree counts.
 const DEGREES: [(Type, f64); 3] = [(Type::SEVERE, 1.0), (Type::MODERATE, 0.6), (Type::MILD, 0.2)];
 
+/// Stands for a letter of a word that hurts; hardly ever stands in a text.
+const MARK: char = '\u{2588}';
+
 /// What a text is by its words.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Moderation {
@@ -24,8 +27,12 @@ pub struct Moderation {
 
 /// Looks for words that hurt.
 pub fn moderation(text: &str) -> Moderation {
-    let seen = Censor::from_str(text).analyze();
+    let whole = Censor::from_str(text).analyze();
     let mut moderation = Moderation::default();
+    if !KINDS.iter().any(|(_, kind)| whole.is(*kind)) {
+        return moderation;
+    }
+    let seen = type_of_words(text).unwrap_or(whole);
     for (name, kind) in KINDS {
         let degree = DEGREES.iter().find(|(degree, _)| seen.is(kind & *degree));
         if let Some((_, weight)) = degree {
@@ -34,6 +41,52 @@ pub fn moderation(text: &str) -> Moderation {
         }
     }
     moderation
+}
+
+/// What the marked places are that can be words. A disguise may be spaced out, but then it begins and ends with words: "apr on"
+/// hides nothing, nor does "80908". `None` where the places cannot be told.
+fn type_of_words(text: &str) -> Option<Type> {
+    let marked = Censor::from_str(text)
+        .with_censor_threshold(Type::ANY)
+        .with_censor_first_character_threshold(Type::ANY)
+        .with_censor_replacement(MARK)
+        .censor();
+    let (characters, marked): (Vec<char>, Vec<char>) = (text.chars().collect(), marked.chars().collect());
+    if characters.len() != marked.len() {
+        return None;
+    }
+    let is_marked = |place: usize| marked[place] == MARK && characters[place] != MARK;
+    let mut seen = Type::NONE;
+    let mut place = 0;
+    while place < characters.len() {
+        let mut end = place;
+        while end < characters.len() && is_marked(end) {
+            end += 1;
+        }
+        if end > place {
+            seen |= type_of_span(&characters, place, end);
+        }
+        place = end.max(place + 1);
+    }
+    Some(seen)
+}
+
+fn type_of_span(characters: &[char], start: usize, end: usize) -> Type {
+    let span = &characters[start..end];
+    let is_of_words = span.iter().any(|character| character.is_whitespace());
+    let is_inside = |place: usize| {
+        let neighbour = characters
+            .get(place)
+            .is_some_and(|character| character.is_alphanumeric());
+        is_of_words && neighbour
+    };
+    let begins_inside = start > 0 && !span[0].is_whitespace() && is_inside(start - 1);
+    let ends_inside = !span[span.len() - 1].is_whitespace() && is_inside(end);
+    let has_letter = span.iter().any(|character| character.is_alphabetic());
+    if begins_inside || ends_inside || !has_letter {
+        return Type::NONE;
+    }
+    Censor::from_str(&span.iter().collect::<String>()).analyze()
 }
 
 #[cfg(test)]
@@ -58,6 +111,10 @@ mod tests {
             "push it into the assembly",
             "我的包裹在哪里",
             "😀",
+            "what is the apr on my amex card",
+            "how's traffic on i 95",
+            "what is 34 times 80908, or 15% of 3143",
+            "are there any fees if i am in germany",
         ] {
             assert_eq!(moderation(text), Moderation::default(), "{text}");
         }

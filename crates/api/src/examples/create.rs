@@ -70,10 +70,10 @@ pub(crate) async fn handle(
             status: "approved",
             reason: None,
         },
-        Placed::Rejected(id, reason) => CreatedExample {
+        Placed::Rejected(id, rejection) => CreatedExample {
             id,
             status: "rejected",
-            reason: Some(reason),
+            reason: Some(rejection.reason),
         },
     });
     Ok((StatusCode::CREATED, Json(created.collect())))

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use hone_domain::{ExampleStatus, Scope};
-use hone_storage::examples;
+use hone_domain::{CurationStep, ExampleStatus, FeedbackSource, Scope, parse_rfc3339};
+use hone_storage::examples::{self, Filter};
 use uuid::Uuid;
 
 use super::ExampleBody;
@@ -20,6 +20,16 @@ pub(crate) struct ListParams {
     status: Option<ExampleStatus>,
     /// Only with this label.
     label: Option<String>,
+    /// Only those that this step of curation rejected.
+    step: Option<CurationStep>,
+    /// Only those that rest on this one's word.
+    source: Option<FeedbackSource>,
+    /// Only of this quality and better, 0 to 1.
+    min_quality: Option<f64>,
+    /// Only made then or later (RFC 3339).
+    from: Option<String>,
+    /// Only made before (RFC 3339).
+    until: Option<String>,
     /// Items on a page, 1 to 500.
     limit: Option<i64>,
     /// `next` of the page before.
@@ -41,13 +51,32 @@ pub(crate) async fn handle(
         .get_task(caller.project, &params.task)
         .await?
         .task_id();
+    let filter = Filter {
+        status: params.status,
+        label: params.label,
+        step: params.step,
+        source: params.source,
+        min_quality: params.min_quality,
+        from_us: time("/query/from", params.from.as_deref())?,
+        until_us: time("/query/until", params.until.as_deref())?,
+    };
     let mut conn = state.engine.db.read().await?;
-    let label = params.label.as_deref();
-    let rows = examples::list(&mut conn, task, params.status, label, params.after, limit + 1).await?;
+    let rows = examples::list(&mut conn, task, &filter, params.after, limit + 1).await?;
     Ok(Json(Page::new(
         rows,
         limit,
         |row| row.id.to_string(),
         ExampleBody::from,
     )))
+}
+
+fn time(pointer: &str, given: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    let refused = || {
+        Problem::field(
+            pointer,
+            format!("\"{given}\" is no time; write it as 2026-01-31T12:00:00Z"),
+        )
+    };
+    parse_rfc3339(given).map(Some).ok_or_else(refused)
 }

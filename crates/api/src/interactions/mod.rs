@@ -8,6 +8,8 @@ use hone_domain::{AnswerSource, InteractionStatus, JsonText, format_rfc3339};
 use hone_storage::interactions::Interaction;
 use uuid::Uuid;
 
+use crate::page::words;
+
 /// One input and one output of a task.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub(crate) struct InteractionBody {
@@ -62,6 +64,18 @@ pub(crate) struct InteractionBody {
     first_token_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// Flaws of the texts, those of the answer after `answer:`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaws: Vec<String>,
+    /// Kinds of personal data that were found in the texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    personal_data: Vec<String>,
+    /// How much the words of the input hurt, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<f64>,
+    /// Signs of an injected instruction in the input, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    injection: Option<f64>,
     occurred_at: String,
     created_at: String,
 }
@@ -99,6 +113,10 @@ impl From<Interaction> for InteractionBody {
             structured_prompt: row.structured_prompt.0,
             first_token_ms: row.first_token_us.map(|us| us as f64 / 1_000.0),
             error: row.error,
+            flaws: words(row.flaws.as_deref()),
+            personal_data: words(row.personal_data.as_deref()),
+            moderation: row.moderation,
+            injection: row.injection,
             occurred_at: format_rfc3339(row.occurred_at_us),
             created_at: format_rfc3339(row.created_at_us),
         }

@@ -14,7 +14,7 @@ pub(crate) const LABELS: [(&str, &str); 3] = [
 pub(crate) async fn correct(app: &TestApp, count: usize, offset: usize) {
     for number in offset..offset + count {
         let (label, text) = LABELS[number % 3];
-        let new = json!({ "task": "intent", "input": format!("{text} number {number}"), "label": "unknown" });
+        let new = json!({ "task": "intent", "input": format!("{text} {:x} number {number}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)), "label": "unknown" });
         let (_, body) = app.post("/v1/interactions", &new).await;
         let correction = json!({ "interaction_id": body["id"], "kind": "correction", "label": label });
         assert_eq!(app.post("/v1/feedback", &correction).await.0, 201);

@@ -1,14 +1,17 @@
 //! The commands, one file per group.
 
 mod check;
+mod curate;
 mod doctor;
 mod evaluate;
+mod examples;
 mod history;
 mod jobs;
 mod keys;
 mod limits;
 mod models;
 mod predict;
+mod privacy;
 mod serve;
 mod tasks;
 mod train;
@@ -76,7 +79,10 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Import(args) => transfer::import(app, &args, output).await,
         Command::History(args) => history::run(app, &args, output).await,
         Command::Export(args) => transfer::export(app, &args, output).await,
-        Command::Curate(args) => train::curate(app, &args.task, output).await,
+        Command::Curate(args) => curate::run(app, &args, output).await,
+        Command::Examples(command) => examples::run(app, command, output).await,
+        Command::Privacy(args) => privacy::run(app, &args, output).await,
+        Command::Subject(command) => privacy::subject(app, command, output).await,
         Command::Train(args) => train::train(app, &args, output).await,
         Command::Evaluate(args) => evaluate::run(app, &args, output).await,
         Command::Predict(args) => predict::run(app, &args, output).await,

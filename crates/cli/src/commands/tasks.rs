@@ -64,7 +64,7 @@ fn value_of(task: &Task) -> Value {
 }
 
 /// Replaces the fields of `base` that `change` names, object by object; null stands for the default (RFC 7396).
-fn merge(base: &mut Value, change: Value) {
+pub(super) fn merge(base: &mut Value, change: Value) {
     match (base, change) {
         (Value::Object(base), Value::Object(change)) => {
             for (name, value) in change {

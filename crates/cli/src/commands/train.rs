@@ -1,4 +1,4 @@
-//! `hone train` and `hone curate`.
+//! `hone train`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,24 +17,6 @@ use crate::failure::GATE_REFUSED;
 use crate::output::Output;
 
 const POLL: Duration = Duration::from_millis(50);
-
-pub(super) async fn curate(app: &App, task: &str, output: Output) -> anyhow::Result<ExitCode> {
-    let task = app.engine.get_task(app.project, task).await?;
-    let bar = output.spinner("curating");
-    let told = |count| {
-        bar.set_position(count as u64);
-        Ok(())
-    };
-    let report = app.engine.curate(task.task_id(), &told).await?;
-    bar.finish_and_clear();
-    output.result(&serde_json::to_value(report)?, || {
-        output.raw(&format!(
-            "{} interactions looked at: {} examples taken, {} rejected, {} undecided",
-            report.considered, report.approved, report.rejected, report.undecided
-        ));
-    });
-    Ok(ExitCode::SUCCESS)
-}
 
 pub(super) async fn train(app: &App, args: &TrainArgs, output: Output) -> anyhow::Result<ExitCode> {
     let task = app.engine.get_task(app.project, &args.task).await?;

@@ -83,7 +83,10 @@ pub fn examples_file(data: &Path, count: usize) -> String {
     let lines: Vec<String> = (0..count)
         .map(|number| {
             let (label, text) = texts[number % 3];
-            serde_json::json!({ "text": format!("{text} please {number}"), "label": label }).to_string()
+            // So different that none is nearly the same as another.
+            let name = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            serde_json::json!({ "text": format!("{text} {name:x} please {number}"), "label": label })
+                .to_string()
         })
         .collect();
     let path = data.join("examples.jsonl");

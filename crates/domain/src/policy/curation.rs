@@ -55,14 +55,16 @@ pub struct CurationPolicy {
     /// What becomes of personal data in what is learned from.
     #[serde(deserialize_with = "crate::object")]
     pub personal_data: PersonalRule,
-    /// Texts whose words hurt more than this are not taken (0 to 1; 1 takes all).
+    /// Answers whose words hurt more than this are not taken (0 to 1; 1 takes all).
     pub max_moderation: f64,
+    /// Inputs whose words hurt more than this are not taken (0 to 1; 1 takes all: a model has to know how people talk).
+    pub max_input_moderation: f64,
     /// Inputs with more signs of an injected instruction than this are not taken (0 to 1; 1 takes all and only flags).
     pub max_injection: f64,
     /// Examples of a lower quality score are not taken (0 to 1).
     pub min_quality: f64,
-    /// Of texts that have this share of their shingles in common and the same target only the best is kept (0 to 1; 0
-    /// keeps all).
+    /// Of texts that have this share of their shingles in common and the same target only the best is kept (0 to 1). What
+    /// is left of those with .8 in common stays in one part of datasets. 0 keeps all, wherever they fall.
     pub near_duplicates: f64,
     /// Weight of an example that a person corrected; others weigh 1.
     pub corrected_weight: f64,
@@ -118,6 +120,7 @@ impl Default for CurationPolicy {
             max_input_chars: 10_000,
             personal_data: PersonalRule::new(PersonalHandling::Redact),
             max_moderation: 0.9,
+            max_input_moderation: 1.0,
             max_injection: 1.0,
             min_quality: 0.3,
             near_duplicates: 0.9,
@@ -138,6 +141,7 @@ impl CurationPolicy {
         for (pointer, share) in [
             ("/policy/curation/min_confidence", self.min_confidence),
             ("/policy/curation/max_moderation", self.max_moderation),
+            ("/policy/curation/max_input_moderation", self.max_input_moderation),
             ("/policy/curation/max_injection", self.max_injection),
             ("/policy/curation/min_quality", self.min_quality),
             ("/policy/curation/near_duplicates", self.near_duplicates),
@@ -169,10 +173,7 @@ impl CurationPolicy {
             }
         }
         if !(0.0..=MAX_HALF_LIFE).contains(&self.half_life_days) {
-            return refuse(
-                "/policy/curation/half_life_days",
-                "give 0 (off) to 36500 days",
-            );
+            return refuse("/policy/curation/half_life_days", "give 0 (off) to 36500 days");
         }
         if self.classifiers.len() > MAX_CLASSIFIERS {
             return refuse("/policy/curation/classifiers", "give 10 at most");

@@ -45,6 +45,18 @@ spelled_enum! {
     }
 }
 
+spelled_enum! {
+    /// What stays together when examples are divided into the parts of a dataset. Near-duplicates always do.
+    SplitBy ("way to split") {
+        /// The turns of a conversation.
+        Conversation = "conversation",
+        /// Everything of a subject.
+        Subject = "subject",
+        /// The turns of a conversation, and what is held out is later than what is learned from.
+        Time = "time",
+    }
+}
+
 /// All policies of a task.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +130,8 @@ pub struct TrainingPolicy {
     /// Shares of the dataset's parts.
     #[serde(deserialize_with = "crate::object")]
     pub split: SplitShares,
+    /// What stays together when examples are divided into parts.
+    pub split_by: SplitBy,
     /// Name of the trainer.
     pub trainer: String,
     /// Settings of the trainer; see the user guide for those of `linear`.
@@ -136,6 +150,7 @@ impl Default for TrainingPolicy {
             accuracy_min_judged: 100,
             max_age_hours: 24,
             split: SplitShares::default(),
+            split_by: SplitBy::Conversation,
             trainer: "linear".to_owned(),
             settings: serde_json::Value::Object(serde_json::Map::new()),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hone_domain::{Split, TaskId};
 use hone_learn::{Embedder, Lsa};
-use hone_storage::examples;
+use hone_storage::examples::{self, Filter};
 use moka::future::Cache;
 
 use crate::engine::run_blocking;
@@ -178,7 +178,7 @@ impl Engine {
         let (mut pairs, mut before) = (Vec::new(), None);
         loop {
             let mut conn = self.db.read().await?;
-            let page = examples::list(&mut conn, task, None, None, before, PAGE).await?;
+            let page = examples::list(&mut conn, task, &Filter::default(), before, PAGE).await?;
             drop(conn);
             before = page.last().map(|example| example.id);
             let is_last = page.len() < PAGE as usize;

@@ -52,13 +52,18 @@ pub(crate) fn signatures(text: &str) -> Vec<Signature> {
 }
 
 fn band_bytes(signatures: &[Signature]) -> Vec<u8> {
-    let bands = signatures.iter().flat_map(|signature| signature.bands());
+    let bands = signatures.iter().flat_map(Signature::bands);
     bands.flat_map(|band| band.to_le_bytes()).collect()
 }
 
 /// The bands that [`TextFeatures::near_bands`] holds.
 pub(crate) fn bands_of_bytes(bytes: &[u8]) -> Vec<u64> {
-    let band = |bytes: &[u8]| bytes.iter().rev().fold(0, |band, &byte| band << 8 | u64::from(byte));
+    let band = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |band, &byte| band << 8 | u64::from(byte))
+    };
     bytes.chunks_exact(8).map(band).collect()
 }
 

@@ -24,6 +24,7 @@ ALTER TABLE examples ADD COLUMN language TEXT;
 ALTER TABLE examples ADD COLUMN topics JSONB;
 ALTER TABLE examples ADD COLUMN near_group UUID;
 CREATE INDEX examples_rejected ON examples (task_id, step, created_at_us, id) WHERE status = 'rejected';
+CREATE INDEX examples_by_near_group ON examples (near_group) WHERE near_group IS NOT NULL;
 CREATE INDEX examples_by_subject ON examples (subject_id) WHERE subject_id IS NOT NULL;
 
 -- The usable example that was last seen with a band; the key mixes the task and the band's hash.
@@ -32,3 +33,4 @@ CREATE TABLE example_bands (
     project_id UUID NOT NULL,
     example_id UUID NOT NULL
 );
+CREATE INDEX subjects_opted_out ON subjects (project_id) WHERE opted_out_at_us IS NOT NULL;

@@ -18,6 +18,7 @@ async fn cascade(app: &TestApp, shadow_share: f64) {
         "gateway": { "models": [{ "model": "openai/gpt-4o-mini" }, { "model": "anthropic/claude", "order": 1 }] },
         "cascade": { "enabled": true, "max_error": 0.05, "shadow_share": shadow_share, "answer": "{\"intent\":\"{label}\"}" },
         "training": { "automatic": false },
+        "curation": { "near_duplicates": 0.0 },
     });
     let policy = serde_json::from_value(policy).unwrap();
     let task = app

@@ -16,12 +16,16 @@ pub(crate) enum Verdict {
         weight: f64,
         /// Whether a person said so.
         is_validated: bool,
+        /// Whose word it is.
+        source: FeedbackSource,
+        /// How good that makes the example, 0 to 1, with the word for it.
+        standing: (&'static str, f64),
         /// When what decides was said.
         judged_at_us: i64,
         reason: String,
     },
     /// Do not learn it.
-    Reject(String),
+    Reject { reason: String, judged_at_us: i64 },
     /// Nobody has said anything that decides.
     Undecided,
 }
@@ -50,30 +54,48 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
                 1.0
             },
             is_validated: is_by_person(row),
+            source: row.source,
+            standing: if is_by_person(row) {
+                ("corrected", 1.0)
+            } else {
+                ("corrected_by_program", 0.7)
+            },
             judged_at_us: row.created_at_us,
             reason: format!("corrected by {}", row.source),
         };
     }
-    let as_it_was = |is_validated: bool, judged_at_us: i64, reason: &str| Verdict::Take {
+    let as_it_was = |source: FeedbackSource, standing, judged_at_us: i64, reason: &str| Verdict::Take {
         label: interaction.label.clone(),
         target: interaction.output.0.clone(),
         weight: 1.0,
-        is_validated,
+        is_validated: source != FeedbackSource::Automated,
+        source,
+        standing,
         judged_at_us,
         reason: reason.to_owned(),
     };
     if interaction.is_reference {
-        return as_it_was(true, interaction.created_at_us, "gold standard");
+        let (source, standing) = (FeedbackSource::Expert, ("gold_standard", 1.0));
+        return as_it_was(source, standing, interaction.created_at_us, "gold standard");
     }
+    let reject = |reason: String, said: &Feedback| Verdict::Reject {
+        reason,
+        judged_at_us: said.created_at_us,
+    };
     let latest = |kind: FeedbackKind| said.iter().rev().find(|row| row.kind == kind);
     let value = |row: Option<&Feedback>| row.and_then(|row| row.value);
     let (thumb, rating) = (latest(FeedbackKind::Thumb), latest(FeedbackKind::Rating));
-    if value(thumb).is_some_and(|value| value < 0.5) {
-        return Verdict::Reject("thumb down and no correction".to_owned());
+    if let Some(thumb) = thumb
+        && thumb.value.is_some_and(|value| value < 0.5)
+    {
+        return reject("thumb down and no correction".to_owned(), thumb);
     }
     let min_rating = f64::from(policy.min_rating);
-    if let Some(rating) = value(rating).filter(|&rating| rating < min_rating) {
-        return Verdict::Reject(format!("rated {rating}, below {min_rating}, and no correction"));
+    if let (Some(row), Some(rating)) = (rating, value(rating))
+        && rating < min_rating
+    {
+        let reason = format!("rated {rating}, below {min_rating}, and no correction");
+        return reject(reason, row);
     }
     let (liked, reason) = if rating.is_some() {
         (rating, "rated well")
@@ -83,7 +105,9 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
     let Some(liked) = liked else {
         if is_taught(task, interaction) {
             let model = interaction.model.as_deref().unwrap_or("another model");
-            return as_it_was(false, interaction.created_at_us, &format!("answered by {model}"));
+            let (source, standing) = (FeedbackSource::Automated, ("answered_by_model", 0.6));
+            let reason = format!("answered by {model}");
+            return as_it_was(source, standing, interaction.created_at_us, &reason);
         }
         return Verdict::Undecided;
     };
@@ -91,12 +115,10 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
         .confidence
         .is_some_and(|confidence| confidence < policy.min_confidence)
     {
-        return Verdict::Reject(format!(
-            "confidence below {} and no correction",
-            policy.min_confidence
-        ));
+        let reason = format!("confidence below {} and no correction", policy.min_confidence);
+        return reject(reason, liked);
     }
-    as_it_was(is_by_person(liked), liked.created_at_us, reason)
+    as_it_was(liked.source, standing_of(liked), liked.created_at_us, reason)
 }
 
 /// Whether the answer of the model behind a cascade is learned from though nobody has said anything of it.
@@ -106,6 +128,16 @@ fn is_taught(task: &Task, interaction: &Interaction) -> bool {
         && interaction.model_version_id.is_none()
         && interaction.label.is_some()
         && interaction.status == InteractionStatus::Ok
+}
+
+/// How good a rating or a thumb up makes an example.
+fn standing_of(liked: &Feedback) -> (&'static str, f64) {
+    match (liked.kind, liked.value) {
+        (FeedbackKind::Rating, Some(rating)) if rating >= 5.0 => ("rated_5", 1.0),
+        (FeedbackKind::Rating, Some(rating)) if rating >= 4.0 => ("rated_4", 0.85),
+        (FeedbackKind::Rating, _) => ("rated_3_or_less", 0.6),
+        _ => ("thumb_up", 0.8),
+    }
 }
 
 fn is_by_person(row: &Feedback) -> bool {
@@ -245,7 +277,7 @@ mod tests {
 
     #[test]
     fn dislike_rejects_and_silence_decides_nothing() {
-        let rejected = |feedback: Feedback| matches!(verdict(&[feedback]), Verdict::Reject(_));
+        let rejected = |feedback: Feedback| matches!(verdict(&[feedback]), Verdict::Reject { .. });
         assert!(rejected(said(FeedbackKind::Thumb, Some(0.0), None, 1)));
         assert!(rejected(said(FeedbackKind::Rating, Some(3.0), None, 1)));
         assert!(!rejected(said(FeedbackKind::Rating, Some(4.0), None, 1)));

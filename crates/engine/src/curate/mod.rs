@@ -1,0 +1,293 @@
+//! Curation: interactions with feedback and references become examples, each taken or rejected with a reason; what files
+//! and calls bring is placed by the same rules. Reads only what is new (the inbox); running it again changes nothing.
+//!
+//! `verdict` says what feedback teaches, `place` takes it through the steps, `decide` is the word of a person, `preview` shows
+//! what would change. Woken by the job `CurateTask`, which feedback enqueues; looks at the training triggers when it is done.
+
+mod decide;
+mod draft;
+mod place;
+mod preview;
+mod quality;
+mod twins;
+mod verdict;
+
+use std::collections::BTreeMap;
+
+use hone_domain::{CurationStep, DecidedBy, InteractionId, ProjectId, TaskId};
+use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
+use hone_storage::examples::Example;
+use hone_storage::progress::{self, Progress};
+use hone_storage::{Conn, examples, feedback, interactions, tasks};
+use uuid::Uuid;
+
+use crate::effects::Effects;
+use crate::{Engine, EngineError};
+
+pub use decide::ExampleDecision;
+pub(crate) use draft::{Draft, standing_of};
+pub use draft::{Placed, Rejection};
+pub(crate) use place::Curator;
+pub use preview::{CurationPreview, PreviewedChange};
+use verdict::{Verdict, judge};
+
+pub(crate) const CURATE_TASK: &str = "CurateTask";
+/// Interactions looked at in one transaction.
+const BATCH: i64 = 200;
+
+/// What curation did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct CurationReport {
+    /// Interactions and examples looked at.
+    pub considered: usize,
+    /// Examples taken or changed.
+    pub approved: usize,
+    /// Examples rejected, each with its reason.
+    pub rejected: usize,
+    /// Rejected examples by the step that rejected them.
+    pub rejected_by: BTreeMap<&'static str, usize>,
+    /// Interactions on which nobody has said anything that makes an example.
+    pub undecided: usize,
+}
+
+impl CurationReport {
+    fn count(&mut self, placed: &Placed) {
+        match placed {
+            Placed::Approved(_) => self.approved += 1,
+            Placed::Rejected(_, Rejection { step, .. }) => {
+                self.rejected += 1;
+                *self.rejected_by.entry(step.as_str()).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Looks at everything new of a task and decides on it; `tell` learns how far it is and may end it.
+    pub async fn curate(
+        &self,
+        task: TaskId,
+        tell: &(dyn Fn(usize) -> Result<(), JobError> + Sync),
+    ) -> Result<CurationReport, EngineError> {
+        let mut report = CurationReport::default();
+        let task = tasks::get(&mut self.db.read().await?, task).await?;
+        let mut curator = self.curator(&task).await?;
+        loop {
+            let mut conn = self.db.begin().await?;
+            // One at a time: two that see the same text at once would both find no twin of it.
+            tasks::lock(&mut conn, task.task_id()).await?;
+            let waiting = progress::list_inbox(&mut conn, task.task_id(), BATCH).await?;
+            if waiting.is_empty() {
+                return Ok(report);
+            }
+            for interaction in waiting {
+                if progress::take_inbox(&mut conn, task.project(), interaction).await? {
+                    curator.curate_one(&mut conn, interaction, &mut report).await?;
+                }
+            }
+            curator.write_counters(&mut conn).await?;
+            conn.commit().await?;
+            tell(report.considered)?;
+        }
+    }
+
+    /// Looks at all examples of a task again, because its policy has changed; what a person decided stays.
+    pub async fn curate_again(
+        &self,
+        task: TaskId,
+        tell: &(dyn Fn(usize) -> Result<(), JobError> + Sync),
+    ) -> Result<CurationReport, EngineError> {
+        let mut report = self.curate(task, tell).await?;
+        let task = tasks::get(&mut self.db.read().await?, task).await?;
+        let mut curator = self.curator(&task).await?;
+        let mut after = Uuid::nil();
+        loop {
+            let mut conn = self.db.begin().await?;
+            tasks::lock(&mut conn, task.task_id()).await?;
+            let page = examples::list_after(&mut conn, task.task_id(), after, BATCH).await?;
+            let Some(last) = page.last() else {
+                return Ok(report);
+            };
+            after = last.id;
+            for example in page {
+                curator.curate_again(&mut conn, example, &mut report).await?;
+            }
+            curator.write_counters(&mut conn).await?;
+            conn.commit().await?;
+            tell(report.considered)?;
+        }
+    }
+
+    /// Joins feedback whose interaction came at the same moment in another process, so that neither saw the other.
+    pub(crate) async fn join_early_feedback(&self, project: ProjectId) -> Result<(), EngineError> {
+        loop {
+            let mut conn = self.db.begin().await?;
+            let joined = feedback::join_early(&mut conn, project).await?;
+            let mut effects = Effects::default();
+            for row in &joined {
+                if let Some(task) = row.task_id {
+                    effects.of_feedback(row, TaskId(task), row.is_mismatch);
+                }
+            }
+            effects.write(&mut conn, &self.ids).await?;
+            conn.commit().await?;
+            if joined.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Curator<'_> {
+    /// Adds what has changed to the task's counters.
+    pub(crate) async fn write_counters(&mut self, conn: &mut Conn) -> Result<(), EngineError> {
+        let change: Progress = std::mem::take(&mut self.change);
+        progress::add(conn, self.task.task_id(), &change).await?;
+        Ok(())
+    }
+
+    /// Decides on one interaction by all that was said of it.
+    async fn curate_one(
+        &mut self,
+        conn: &mut Conn,
+        id: InteractionId,
+        report: &mut CurationReport,
+    ) -> Result<(), EngineError> {
+        let task = self.task;
+        let Some(interaction) = interactions::find(conn, task.project(), id).await? else {
+            return Ok(());
+        };
+        let said = feedback::list_of_interaction(conn, task.project(), id).await?;
+        let earlier = examples::find_by_interaction(conn, task.task_id(), id).await?;
+        report.considered += 1;
+        let verdict = judge(task, &interaction, &said);
+        // What a person decided on an example stands until somebody says something later.
+        let stands = |judged_at_us: i64| {
+            earlier.as_ref().is_some_and(|earlier| {
+                earlier.decided_by == DecidedBy::Person && judged_at_us <= earlier.judged_at_us
+            })
+        };
+        let placed = match verdict {
+            Verdict::Undecided => {
+                report.undecided += usize::from(earlier.is_none());
+                return Ok(());
+            }
+            Verdict::Take { judged_at_us, .. } | Verdict::Reject { judged_at_us, .. }
+                if stands(judged_at_us) =>
+            {
+                return Ok(());
+            }
+            Verdict::Reject { reason, judged_at_us } => {
+                let draft = Draft {
+                    label: interaction.label.clone(),
+                    target: interaction.output.0.clone(),
+                    judged_at_us,
+                    ..Draft::of(&interaction)
+                };
+                let rejection = Rejection::new(CurationStep::Selection, reason);
+                self.reject_unseen(conn, draft, earlier, rejection).await?
+            }
+            Verdict::Take {
+                label,
+                target,
+                weight,
+                is_validated,
+                source,
+                standing,
+                judged_at_us,
+                reason,
+            } => {
+                let draft = Draft {
+                    label,
+                    target,
+                    weight: weight * task.policy.curation.source_weights.of(source),
+                    is_validated,
+                    source: Some(source),
+                    standing,
+                    judged_at_us,
+                    reason,
+                    ..Draft::of(&interaction)
+                };
+                self.place(conn, draft, earlier).await?
+            }
+        };
+        report.count(&placed);
+        Ok(())
+    }
+
+    /// Decides on one example again.
+    async fn curate_again(
+        &mut self,
+        conn: &mut Conn,
+        example: Example,
+        report: &mut CurationReport,
+    ) -> Result<(), EngineError> {
+        if let Some(interaction) = example.interaction_id {
+            return self.curate_one(conn, InteractionId(interaction), report).await;
+        }
+        report.considered += 1;
+        if example.decided_by == DecidedBy::Person {
+            return Ok(());
+        }
+        let placed = self.place(conn, Draft::again(&example), Some(example)).await?;
+        report.count(&placed);
+        Ok(())
+    }
+}
+
+/// Runs curation as a job.
+pub struct CurateTask {
+    engine: Engine,
+}
+
+impl CurateTask {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    async fn curate(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
+        let task = task_of(context)?;
+        let watched = |count| {
+            context.tell(0.5, &format!("{count} interactions"));
+            context.check_cancelled()
+        };
+        let again = context
+            .job
+            .payload
+            .get("again")
+            .and_then(serde_json::Value::as_bool);
+        let report = if again == Some(true) {
+            self.engine.curate_again(task, &watched).await?
+        } else {
+            self.engine.curate(task, &watched).await?
+        };
+        let mut conn = self.engine.db.begin().await?;
+        let stored = tasks::get(&mut conn, task).await?;
+        let training = self.engine.enqueue_due_training(&mut conn, &stored).await?;
+        let result = serde_json::json!({ "report": report, "run_id": training });
+        context.finish_in(&mut conn, &result).await?;
+        conn.commit().await?;
+        Ok(result)
+    }
+}
+
+impl Handler for CurateTask {
+    fn kind(&self) -> &'static str {
+        CURATE_TASK
+    }
+
+    fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
+        Box::pin(self.curate(context))
+    }
+}
+
+/// The task that a job's payload names.
+fn task_of(context: &JobContext) -> Result<TaskId, JobError> {
+    let named = context
+        .job
+        .payload
+        .get("task_id")
+        .and_then(|id| id.as_str())
+        .and_then(|id| id.parse().ok());
+    named.ok_or_else(|| JobError::Permanent("the payload names no task".to_owned()))
+}
