@@ -28,6 +28,6 @@ pub(crate) fn write() -> anyhow::Result<()> {
     let settings = serde_json::json!({ "features": "words_and_characters" });
     let fitted = LinearTrainer.fit(&set, &settings, &FitContext::silent(1))?;
     std::fs::create_dir_all(folder)?;
-    std::fs::write(&file, artifact::encode(&fitted)?)?;
+    std::fs::write(&file, artifact::encode(&fitted.classifier)?)?;
     Ok(())
 }

@@ -130,7 +130,7 @@ async fn fit(context: JobContext, run: Run, rows: Vec<DatasetRow>) -> Result<Vec
             progress: &|share, message| context.tell(share, message),
         };
         let fitted = trainer.fit(&training_set(rows), &run.settings, &fit)?;
-        Ok(artifact::encode(&fitted)?)
+        Ok(artifact::encode(&fitted.classifier)?)
     });
     fitting.await.unwrap_or_else(|error| {
         Err(EngineError::Train(TrainError::Data(format!(

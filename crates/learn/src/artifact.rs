@@ -343,6 +343,7 @@ mod tests {
         LinearTrainer
             .fit(&set, &serde_json::json!({}), &FitContext::silent(1))
             .unwrap()
+            .classifier
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::features::{Analyser, BlockSettings, LONGEST_NGRAM, Vectoriser};
 use crate::order::SplitMix;
 use crate::sparse::SparseRows;
 use crate::svm::{LabelWeights, SvmProblem, SvmSettings, fit_svm};
-use crate::trainer::{FitContext, TrainError, Trainer, TrainingSet};
+use crate::trainer::{FitContext, Fitted, OutOfFold, TrainError, Trainer, TrainingSet};
 
 /// Examples from which on two parameters of calibration can be told from noise.
 const PIECEWISE_EXAMPLES: usize = 1_000;
@@ -203,7 +203,7 @@ impl Trainer for LinearTrainer {
         set: &TrainingSet,
         settings: &serde_json::Value,
         context: &FitContext<'_>,
-    ) -> Result<TextClassifier, TrainError> {
+    ) -> Result<Fitted, TrainError> {
         let settings = LinearSettings::parse(settings)?;
         let labels = set.distinct_labels();
         if labels.len() < 2 {
@@ -244,13 +244,17 @@ impl Trainer for LinearTrainer {
         (context.progress)(0.95, "calibrating");
         let calibration = data.calibrate(&settings, &margins);
         (context.progress)(1.0, "fitted");
-        Ok(TextClassifier {
+        let classifier = TextClassifier {
             trainer: self.name().to_owned(),
             settings: serde_json::to_value(&settings).unwrap_or_default(),
             labels,
             vectoriser,
             weights,
             calibration,
+        };
+        Ok(Fitted {
+            classifier,
+            out_of_fold: OutOfFold { margins, order },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::calibration::Calibration;
 use crate::classifier::TextClassifier;
 use crate::linear::LinearTrainer;
 
@@ -104,6 +105,42 @@ pub enum TrainError {
     Cancelled,
 }
 
+/// What a training gives.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The classifier.
+    pub classifier: TextClassifier,
+    /// What models that did not see them say of the examples.
+    pub out_of_fold: OutOfFold,
+}
+
+/// Margins of the examples of a training by models that did not see them.
+#[derive(Debug, Clone)]
+pub struct OutOfFold {
+    /// Example after example in the order of fitting, one margin a label.
+    pub(crate) margins: Vec<f32>,
+    /// The position in the training set of each.
+    pub(crate) order: Vec<u32>,
+}
+
+impl OutOfFold {
+    /// Calibrated probabilities, example after example in the order of the training set, one a label.
+    pub fn probabilities(self, calibration: &Calibration) -> Vec<f32> {
+        let Self { mut margins, order } = self;
+        if order.is_empty() {
+            return margins;
+        }
+        let label_count = margins.len() / order.len();
+        let mut probabilities = vec![0.0; margins.len()];
+        for (row, &position) in margins.chunks_exact_mut(label_count).zip(&order) {
+            calibration.apply(row);
+            let start = position as usize * label_count;
+            probabilities[start..start + label_count].copy_from_slice(row);
+        }
+        probabilities
+    }
+}
+
 /// Makes a classifier from examples.
 pub trait Trainer: Send + Sync {
     /// The name by which a task chooses it.
@@ -118,7 +155,7 @@ pub trait Trainer: Send + Sync {
         set: &TrainingSet,
         settings: &serde_json::Value,
         context: &FitContext<'_>,
-    ) -> Result<TextClassifier, TrainError>;
+    ) -> Result<Fitted, TrainError>;
 }
 
 /// The trainer with this name.

@@ -109,20 +109,7 @@ fn temperature_equals_the_reference() {
     let Some(expected) = case("temperature01") else {
         return;
     };
-    let margins: Vec<f32> = (0..80u16)
-        .flat_map(|i| (0..3u16).map(move |k| f32::from((i * (7 + 3 * k)) % 17) / 4.0))
-        .collect();
-    let labels: Vec<u32> = margins
-        .chunks_exact(3)
-        .zip(0u32..)
-        .map(|(row, i)| {
-            if i % 4 == 0 {
-                (i / 4) % 3
-            } else {
-                hone_learn::metrics::argmax(row) as u32
-            }
-        })
-        .collect();
+    let (margins, labels) = temperature_case();
     let beta = fit_temperature(&CalibrationSet {
         margins: &margins,
         label_count: 3,
@@ -333,4 +320,57 @@ fn golden_coefficients_and_margins_equal_scikit_learn() {
             assert_close(f64::from(*ours), expected, TOLERANCE, "margin");
         }
     }
+}
+
+#[test]
+fn label_errors_equal_the_reference() {
+    let Some(expected) = case("cleanlab01") else {
+        return;
+    };
+    let (margins, labels) = temperature_case();
+    let mut probabilities = margins;
+    for row in probabilities.chunks_exact_mut(3) {
+        let exponentials: Vec<f64> = row
+            .iter()
+            .map(|&margin| (0.9 * f64::from(margin)).exp())
+            .collect();
+        let sum: f64 = exponentials.iter().sum();
+        for (probability, exponential) in row.iter_mut().zip(exponentials) {
+            *probability = (exponential / sum) as f32;
+        }
+    }
+    let set = hone_learn::LabelledProbabilities {
+        probabilities: &probabilities,
+        label_count: 3,
+        labels: &labels,
+    };
+    let numbers = |name: &str| expected[name].as_array().unwrap().clone();
+    for (ours, theirs) in set.thresholds().iter().zip(numbers("thresholds")) {
+        assert_close(*ours, theirs.as_f64().unwrap(), 1e-6, "threshold");
+    }
+    let joint = |name: &str| -> Vec<Vec<usize>> { serde_json::from_value(expected[name].clone()).unwrap() };
+    assert_eq!(set.confident_joint(), joint("confident_joint_uncalibrated"));
+    assert_eq!(set.calibrated_joint(), joint("confident_joint_calibrated"));
+    let errors = set.label_errors();
+    let mut positions: Vec<usize> = errors.iter().map(|error| error.position).collect();
+    assert!(errors.is_sorted_by(|a, b| a.self_confidence <= b.self_confidence));
+    positions.sort_unstable();
+    let theirs: Vec<usize> = serde_json::from_value(expected["issues_prune_by_noise_rate"].clone()).unwrap();
+    assert_eq!(positions, theirs);
+}
+
+/// Margins and labels of the case `temperature01`.
+fn temperature_case() -> (Vec<f32>, Vec<u32>) {
+    let margins: Vec<f32> = (0..80u16)
+        .flat_map(|i| (0..3u16).map(move |k| f32::from((i * (7 + 3 * k)) % 17) / 4.0))
+        .collect();
+    let labels = margins.chunks_exact(3).zip(0u32..).map(|(row, i)| {
+        if i % 4 == 0 {
+            (i / 4) % 3
+        } else {
+            hone_learn::metrics::argmax(row) as u32
+        }
+    });
+    let labels = labels.collect();
+    (margins, labels)
 }

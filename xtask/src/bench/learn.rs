@@ -125,7 +125,7 @@ fn measure_ours(train: &Path, test: &Path, settings: &Value) -> anyhow::Result<S
     let (set, held_out) = (read_set(train)?, read_set(test)?);
     let (train_s, peak_mb) = fit_apart(train, settings, REPEATS)?;
     let fitted = LinearTrainer.fit(&set, settings, &FitContext::silent(1))?;
-    let bytes = artifact::encode(&fitted)?;
+    let bytes = artifact::encode(&fitted.classifier)?;
     let classifier = artifact::decode(&bytes)?;
     let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
     let labels: Vec<&str> = held_out.labels.iter().map(String::as_str).collect();
