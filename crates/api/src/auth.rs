@@ -1,9 +1,12 @@
 //! Who calls: the project and scopes of the bearer key.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use hone_domain::{ProjectId, Scope, ScopeSet};
+use hone_domain::{ProjectId, Scope};
+use hone_storage::keys::ApiKey;
 
 use crate::{AppState, Problem, ProblemKind};
 
@@ -12,13 +15,18 @@ use crate::{AppState, Problem, ProblemKind};
 pub struct Caller {
     /// The project that the key belongs to.
     pub project: ProjectId,
-    scopes: ScopeSet,
+    key: Arc<ApiKey>,
 }
 
 impl Caller {
+    /// The name of the key.
+    pub fn key_name(&self) -> &str {
+        &self.key.name
+    }
+
     /// Refuses unless the key has this scope.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        if self.scopes.allows(scope) {
+        if self.key.scopes.allows(scope) {
             return Ok(());
         }
         let detail =
@@ -48,7 +56,7 @@ impl FromRequestParts<AppState> for Caller {
         };
         Ok(Self {
             project: ProjectId(key.project_id),
-            scopes: key.scopes.clone(),
+            key,
         })
     }
 }

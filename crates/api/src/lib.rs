@@ -29,6 +29,7 @@ mod prompts;
 mod providers;
 mod references;
 mod repeat;
+mod reviews;
 mod runs;
 mod state;
 mod subjects;
@@ -137,6 +138,12 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(tasks::curve::handle))
         .routes(routes!(examples::create::handle, examples::list::handle))
         .routes(routes!(examples::decide::handle))
+        .routes(routes!(reviews::create::handle, reviews::list::handle))
+        .routes(routes!(reviews::claim::handle))
+        .routes(routes!(reviews::statistics::handle))
+        .routes(routes!(reviews::show::handle, reviews::answer::handle))
+        .routes(routes!(reviews::decide::handle))
+        .routes(routes!(reviews::release::handle))
         .routes(routes!(datasets::freeze::handle, datasets::list::handle))
         .routes(routes!(datasets::show::handle))
         .routes(routes!(datasets::export::handle))

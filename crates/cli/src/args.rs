@@ -68,6 +68,8 @@ pub(crate) enum Command {
     /// List examples with the reason of each decision, and decide on them by hand.
     #[command(subcommand)]
     Examples(ExamplesCommand),
+    /// Look at what waits for people and judge it with single keys; or show how reviewers do.
+    Review(ReviewArgs),
     /// Show or set what becomes of personal data before anything is stored.
     Privacy(PrivacyArgs),
     /// Note whether anything of a person may be learned from.
@@ -127,8 +129,8 @@ pub(crate) enum KeyCommand {
         /// What the key is for.
         #[arg(default_value = "default")]
         name: String,
-        /// Comma-separated: record, predict, read, operate, admin.
-        #[arg(long, default_value = "record,predict,read,operate,admin")]
+        /// Comma-separated: record, predict, read, review, edit, operate, admin.
+        #[arg(long, default_value = "record,predict,read,review,edit,operate,admin")]
         scopes: String,
         /// Days until it expires.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -258,6 +260,27 @@ pub(crate) struct ExampleIds {
     /// Why, for the record.
     #[arg(long)]
     pub reason: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReviewArgs {
+    /// Name of the task.
+    pub task: String,
+    /// Who looks at it; the user's name when absent.
+    #[arg(long = "as", value_name = "NAME")]
+    pub reviewer: Option<String>,
+    /// Only for this reason: uncertain, random, typical, suspect, mismatch, `low_rating` or `by_hand`.
+    #[arg(long)]
+    pub reason: Option<hone_domain::ReviewReason>,
+    /// Only with this label.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Show agreement and pace of the reviewers in place of asking.
+    #[arg(long)]
+    pub statistics: bool,
+    /// With --statistics: of the last days.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=3_650))]
+    pub days: i64,
 }
 
 #[derive(Debug, clap::Args)]

@@ -54,6 +54,8 @@ id_types! {
     DatasetId,
     /// Names a training run.
     RunId,
+    /// Names an item of the review queue.
+    ReviewId,
     /// Names a registered model version.
     ModelVersionId,
     /// Names one deployment decision.

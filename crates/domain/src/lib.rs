@@ -22,6 +22,7 @@ mod policy;
 mod profile;
 mod prompt;
 mod provider;
+mod review;
 mod scope;
 mod version;
 
@@ -34,7 +35,7 @@ pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
 pub use history::HistorySource;
 pub use ids::{
     ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
-    ModelVersionId, ProjectId, RunId, SubjectId, TaskId, derive_repeatable_id,
+    ModelVersionId, ProjectId, ReviewId, RunId, SubjectId, TaskId, derive_repeatable_id,
 };
 pub use input::{FieldError, InvalidInput, parse_json};
 pub use interaction::{
@@ -56,6 +57,7 @@ pub use policy::{
 pub use profile::{AnswerLength, DetailLevel, Profile};
 pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};
 pub use provider::ProviderKind;
+pub use review::{ReviewKind, ReviewPolicy, ReviewReason, ReviewState, ReviewVerdict};
 pub use scope::{Scope, ScopeSet};
 pub use version::{ParseVersionError, Version};
 

@@ -13,6 +13,10 @@ spelled_enum! {
         Predict = "predict",
         /// Read everything of the project.
         Read = "read",
+        /// Look at what waits in the review queue and answer it: the role of a reviewer.
+        Review = "review",
+        /// Decide over reviewers and on examples, and put things into the queue: the role of an editor.
+        Edit = "edit",
         /// Start jobs, manage examples, datasets and deployments.
         Operate = "operate",
         /// Manage tasks and keys.
@@ -30,9 +34,14 @@ impl ScopeSet {
         Self(Scope::ALL.iter().copied().collect())
     }
 
-    /// Whether the permission is held; `admin` holds every other.
+    /// Whether the permission is held. `admin` holds every other, `operate` what editors may, and these what reviewers may.
     pub fn allows(&self, scope: Scope) -> bool {
-        self.0.contains(&scope) || self.0.contains(&Scope::Admin)
+        let held_by: &[Scope] = match scope {
+            Scope::Review => &[Scope::Review, Scope::Edit, Scope::Operate],
+            Scope::Edit => &[Scope::Edit, Scope::Operate],
+            _ => std::slice::from_ref(&scope),
+        };
+        self.0.contains(&Scope::Admin) || held_by.iter().any(|scope| self.0.contains(scope))
     }
 
     /// The permissions in order.

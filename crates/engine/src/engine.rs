@@ -17,7 +17,7 @@ use crate::predict::Router;
 use crate::privacy::Privacy;
 use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
-use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, MeasureVersion, TrainModel};
+use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, FillReviews, MeasureVersion, TrainModel};
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
 const TASK_CACHE: Duration = Duration::from_millis(500);
@@ -142,6 +142,7 @@ impl Engine {
             Arc::new(EvaluateRun::new(self.clone())),
             Arc::new(MeasureVersion::new(self.clone())),
             Arc::new(CheckTriggers::new(self.clone())),
+            Arc::new(FillReviews::new(self.clone())),
         ]
     }
 

@@ -160,7 +160,10 @@ impl EvaluateRun {
             artifact_hash,
             comparison,
         };
+        let task = tasks::get(&mut conn, TaskId(candidate.run.task_id)).await?;
         let result = engine.settle(&mut conn, candidate).await?;
+        // What the new version can hardly tell is another thing than what the old one could not.
+        engine.enqueue_filling(&mut conn, &task).await?;
         context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;
         tracing::info!(%result, "run evaluated");

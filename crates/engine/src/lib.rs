@@ -22,6 +22,7 @@ mod privacy;
 mod profile;
 mod prompt;
 mod record;
+mod review;
 mod runs;
 mod splits;
 mod tasks;
@@ -47,6 +48,10 @@ pub use privacy::Privacy;
 pub use profile::PersonProfile;
 pub use prompt::{NearExample, PROMPT_TRAINER, Prompt, PromptProblem, RenderedMessage};
 pub use record::{Observed, Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
+pub use review::{
+    ClaimedReview, FillReport, FillReviews, NewReview, NewReviewAnswer, PairAgreement, ReviewProgress,
+    ReviewStatistics, ReviewerPace,
+};
 pub use runs::get_job;
 pub use train::TrainModel;
 pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples};

@@ -12,6 +12,7 @@ use hone_storage::runs::{self, Run};
 use hone_storage::{Conn, progress, tasks};
 
 use crate::evaluate::EVALUATE_RUN;
+use crate::review::{Suspect, find_suspects};
 use crate::runs::{FoundRun, find_run};
 use crate::triggers::require_samples;
 use crate::{DatasetRow, Engine, EngineError};
@@ -40,7 +41,9 @@ impl TrainModel {
         self.start(context, &mut run).await?;
         let dataset = self.dataset_of(context, &mut run).await?;
         let rows = engine.load_rows(&dataset).await?;
-        let bytes = fit(context.clone(), run.clone(), rows).await?;
+        let task = tasks::get(&mut engine.db.read().await?, TaskId(run.task_id)).await?;
+        let most = task.policy.review.suspects;
+        let (bytes, suspects) = fit(context.clone(), run.clone(), rows, most).await?;
         run.artifact_bytes = Some(bytes.len() as i64);
         run.artifact_hash = Some(engine.artifacts.put(bytes).await?);
         let mut conn = engine.db.begin().await?;
@@ -55,8 +58,10 @@ impl TrainModel {
             delay_us: 0,
         };
         let next = enqueue(&mut conn, &engine.ids, spec).await?;
-        let result =
-            serde_json::json!({ "run_id": run.id, "dataset_id": dataset.id, "evaluation_job_id": next });
+        let suspects = engine.ask_about_suspects(&mut conn, &task, suspects).await?;
+        let result = serde_json::json!({
+            "run_id": run.id, "dataset_id": dataset.id, "evaluation_job_id": next, "suspects": suspects,
+        });
         context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;
         Ok(result)
@@ -119,8 +124,13 @@ impl Handler for TrainModel {
     }
 }
 
-/// Runs the trainer on a blocking thread and gives the artifact.
-async fn fit(context: JobContext, run: Run, rows: Vec<DatasetRow>) -> Result<Vec<u8>, EngineError> {
+/// Runs the trainer on a blocking thread; gives the artifact and the labels that are probably wrong.
+async fn fit(
+    context: JobContext,
+    run: Run,
+    rows: Vec<DatasetRow>,
+    most_suspects: usize,
+) -> Result<(Vec<u8>, Vec<Suspect>), EngineError> {
     let fitting = tokio::task::spawn_blocking(move || {
         let trainer = find_trainer(&run.trainer)
             .ok_or_else(|| TrainError::Data(format!("there is no trainer named \"{}\"", run.trainer)))?;
@@ -129,8 +139,10 @@ async fn fit(context: JobContext, run: Run, rows: Vec<DatasetRow>) -> Result<Vec
             is_cancelled: &|| context.is_cancelled(),
             progress: &|share, message| context.tell(share, message),
         };
-        let fitted = trainer.fit(&training_set(rows), &run.settings, &fit)?;
-        Ok(artifact::encode(&fitted.classifier)?)
+        let rows = learned_rows(rows);
+        let fitted = trainer.fit(&training_set(&rows), &run.settings, &fit)?;
+        let (classifier, suspects) = find_suspects(fitted, &rows, most_suspects);
+        Ok((artifact::encode(&classifier)?, suspects))
     });
     fitting.await.unwrap_or_else(|error| {
         Err(EngineError::Train(TrainError::Data(format!(
@@ -139,13 +151,18 @@ async fn fit(context: JobContext, run: Run, rows: Vec<DatasetRow>) -> Result<Vec
     })
 }
 
-/// What a trainer fits on: everything that is not held out. The trainer `linear` needs no validation part of its own,
-/// because it calibrates out of fold.
-fn training_set(rows: Vec<DatasetRow>) -> TrainingSet {
+/// What a trainer fits on: everything with a label that is not held out. The trainer `linear` needs no validation part of
+/// its own, because it calibrates out of fold.
+fn learned_rows(rows: Vec<DatasetRow>) -> Vec<DatasetRow> {
+    let learned = rows.into_iter().filter(|row| row.split != Split::Test);
+    learned.filter(|row| row.label.is_some()).collect()
+}
+
+fn training_set(rows: &[DatasetRow]) -> TrainingSet {
     let mut set = TrainingSet::default();
-    for row in rows.into_iter().filter(|row| row.split != Split::Test) {
-        if let Some(label) = row.label {
-            set.push(row.input, label, row.weight as f32);
+    for row in rows {
+        if let Some(label) = &row.label {
+            set.push(row.input.as_str(), label.as_str(), row.weight as f32);
         }
     }
     set

@@ -232,6 +232,7 @@ impl CheckTriggers {
                 )
                 .await?;
             }
+            self.engine.enqueue_filling(&mut conn, &task).await?;
             conn.commit().await?;
         }
         let mut conn = self.engine.db.begin().await?;

@@ -3,6 +3,7 @@
 //! `engine::train` calls a [`Trainer`] with a [`TrainingSet`]; the answer is a [`TextClassifier`], which `engine`
 //! stores as bytes and loads again to predict. Everything here is pure and synchronous: no files, no database.
 
+mod agreement;
 pub mod artifact;
 pub mod calibration;
 mod classifier;
@@ -19,6 +20,7 @@ mod svm;
 mod terms;
 mod trainer;
 
+pub use agreement::{cohen_kappa, krippendorff_alpha};
 pub use artifact::ArtifactError;
 pub use calibration::Calibration;
 pub use classifier::{Prediction, Scratch, TextClassifier};

@@ -26,6 +26,8 @@ statements! {
     LIST_OF_TASK = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 \
             AND (created_at_us, id) < ($2, $3) AND (label = $4 OR $4 IS NULL) AND (status = $5 OR $5 IS NULL) \
             AND (confidence < $6 OR $6 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $7");
+    LIST_AFTER = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 AND (created_at_us, id) > ($2, $3) \
+            ORDER BY created_at_us, id LIMIT $4");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
             AND project_id = $2 ORDER BY turn NULLS LAST, created_at_us, id LIMIT $3");
     PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
@@ -220,6 +222,25 @@ pub async fn list(
         )?,
     };
     Ok(found)
+}
+
+/// Interactions of a task that were recorded after this place, in the order of recording.
+pub async fn list_after(
+    conn: &mut Conn,
+    task: TaskId,
+    after: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<Interaction>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Interaction,
+        LIST_AFTER,
+        task.0,
+        after.0,
+        after.1,
+        limit
+    )?)
 }
 
 /// Where in the list an interaction stands; with none, after the last.

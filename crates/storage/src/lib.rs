@@ -26,6 +26,7 @@ pub mod profiles;
 pub mod progress;
 pub mod projects;
 pub mod providers;
+pub mod reviews;
 pub mod runs;
 pub mod schedules;
 pub mod tasks;
@@ -63,6 +64,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         progress::STATEMENTS,
         projects::STATEMENTS,
         providers::STATEMENTS,
+        reviews::STATEMENTS,
         runs::STATEMENTS,
         schedules::STATEMENTS,
         tasks::STATEMENTS,

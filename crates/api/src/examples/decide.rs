@@ -35,7 +35,7 @@ pub(crate) async fn handle(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<DecisionRequest>,
 ) -> Result<Json<ExampleBody>, Problem> {
-    caller.require(Scope::Operate)?;
+    caller.require(Scope::Edit)?;
     if let Some(label) = &request.label {
         require_name("/label", label)?;
     }

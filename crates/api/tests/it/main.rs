@@ -7,4 +7,5 @@ mod gateway;
 mod jobs;
 mod recording;
 mod repeating;
+mod reviewing;
 mod turning;

@@ -12,6 +12,7 @@ mod limits;
 mod models;
 mod predict;
 mod privacy;
+mod review;
 mod serve;
 mod tasks;
 mod train;
@@ -81,6 +82,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Export(args) => transfer::export(app, &args, output).await,
         Command::Curate(args) => curate::run(app, &args, output).await,
         Command::Examples(command) => examples::run(app, command, output).await,
+        Command::Review(args) => review::run(app, &args, output).await,
         Command::Privacy(args) => privacy::run(app, &args, output).await,
         Command::Subject(command) => privacy::subject(app, command, output).await,
         Command::Train(args) => train::train(app, &args, output).await,

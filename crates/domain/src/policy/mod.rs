@@ -7,7 +7,7 @@ mod curation;
 mod gateway;
 mod recording;
 
-use crate::{InvalidInput, Limits, spelled_enum};
+use crate::{InvalidInput, Limits, ReviewPolicy, spelled_enum};
 
 pub use cascade::{CascadePolicy, LABEL_PLACE};
 pub use curation::{CurationPolicy, CurationStep, SourceWeights};
@@ -64,6 +64,9 @@ pub struct TaskPolicy {
     /// What becomes an example.
     #[serde(deserialize_with = "crate::object")]
     pub curation: CurationPolicy,
+    /// What people are asked to look at.
+    #[serde(deserialize_with = "crate::object")]
+    pub review: ReviewPolicy,
     /// When and how to train.
     #[serde(deserialize_with = "crate::object")]
     pub training: TrainingPolicy,
@@ -202,6 +205,7 @@ impl TaskPolicy {
     /// Checks every number; the trainer's own settings are checked by the trainer.
     pub fn validate(&self) -> Result<(), InvalidInput> {
         self.curation.validate()?;
+        self.review.validate()?;
         let training = &self.training;
         for (pointer, share) in [
             ("/policy/training/accuracy_below", training.accuracy_below),

@@ -4,8 +4,9 @@ use hone_domain::{
     CurationStep, DecidedBy, ExampleId, ExampleStatus, ExampleVerdict, FeedbackSource, ProjectId, TaskId,
 };
 use hone_storage::examples::{self, Example};
-use hone_storage::tasks;
+use hone_storage::{Conn, tasks};
 
+use super::Curator;
 use super::draft::{Draft, Rejection};
 use crate::{Engine, EngineError};
 
@@ -30,25 +31,35 @@ impl Engine {
         id: ExampleId,
         decision: ExampleDecision,
     ) -> Result<Example, EngineError> {
-        let missing = || EngineError::NotFound {
-            noun: "example",
-            id: id.to_string(),
-        };
         let found = examples::find(&mut self.db.read().await?, id).await?;
-        let found = found
-            .filter(|example| example.project_id == project.0)
-            .ok_or_else(missing)?;
+        let found = found.filter(|example| example.project_id == project.0);
+        let found = found.ok_or_else(|| missing(id))?;
         let task = tasks::get(&mut self.db.read().await?, TaskId(found.task_id)).await?;
         let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
         tasks::lock(&mut conn, task.task_id()).await?;
-        // What it was before the lock may have changed since.
-        let earlier = examples::find(&mut conn, id).await?.ok_or_else(missing)?;
+        let decided = curator.decide(&mut conn, id, decision).await?;
+        curator.write_counters(&mut conn).await?;
+        conn.commit().await?;
+        Ok(decided)
+    }
+}
+
+impl Curator<'_> {
+    /// Decides on an example of the task as a person says, in the caller's transaction, which holds the task's lock.
+    pub async fn decide(
+        &mut self,
+        conn: &mut Conn,
+        id: ExampleId,
+        decision: ExampleDecision,
+    ) -> Result<Example, EngineError> {
+        let earlier = examples::find(conn, id).await?.ok_or_else(|| missing(id))?;
+        let policy = &self.task.policy.curation;
         let corrects = decision.label.is_some() || decision.target.is_some();
         let verdict = decision.verdict;
         let mut draft = Draft {
             decided_by: DecidedBy::Person,
-            judged_at_us: self.ids.now_us(),
+            judged_at_us: self.engine.ids.now_us(),
             ..Draft::again(&earlier)
         };
         draft.label = decision.label.or(draft.label);
@@ -58,9 +69,7 @@ impl Engine {
                 .reason
                 .unwrap_or_else(|| "rejected by a person".to_owned());
             let rejection = Rejection::new(CurationStep::Review, reason);
-            curator
-                .reject_unseen(&mut conn, draft, Some(earlier), rejection)
-                .await?;
+            self.reject_unseen(conn, draft, Some(earlier), rejection).await?;
         } else {
             let is_confirmed = verdict == ExampleVerdict::Approve;
             if is_confirmed {
@@ -69,8 +78,7 @@ impl Engine {
                 draft.standing = ("reviewed", 1.0);
             }
             if corrects {
-                draft.weight = task.policy.curation.corrected_weight
-                    * task.policy.curation.source_weights.of(FeedbackSource::Expert);
+                draft.weight = policy.corrected_weight * policy.source_weights.of(FeedbackSource::Expert);
             }
             draft.reason = decision.reason.unwrap_or_else(|| {
                 let said = match (is_confirmed, corrects) {
@@ -80,10 +88,9 @@ impl Engine {
                 };
                 said.to_owned()
             });
-            curator.place(&mut conn, draft, Some(earlier)).await?;
+            self.place(conn, draft, Some(earlier)).await?;
         }
-        curator.write_counters(&mut conn).await?;
-        let decided = examples::find(&mut conn, id).await?.ok_or_else(missing)?;
+        let decided = examples::find(conn, id).await?.ok_or_else(|| missing(id))?;
         if verdict != ExampleVerdict::Reject && decided.status == ExampleStatus::Rejected {
             // Consent is not a person's to give but the subject's own.
             return Err(EngineError::Conflict(format!(
@@ -91,7 +98,13 @@ impl Engine {
                 decided.reason
             )));
         }
-        conn.commit().await?;
         Ok(decided)
+    }
+}
+
+fn missing(id: ExampleId) -> EngineError {
+    EngineError::NotFound {
+        noun: "example",
+        id: id.to_string(),
     }
 }

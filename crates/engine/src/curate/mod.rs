@@ -14,14 +14,18 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use hone_domain::{CurationStep, DecidedBy, InteractionId, ProjectId, TaskId};
+use hone_domain::{
+    CurationStep, DecidedBy, FeedbackSource, InteractionId, ProjectId, ReviewKind, ReviewReason, TaskId,
+};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_storage::examples::Example;
+use hone_storage::interactions::Interaction;
 use hone_storage::progress::{self, Progress};
 use hone_storage::{Conn, examples, feedback, interactions, tasks};
 use uuid::Uuid;
 
 use crate::effects::Effects;
+use crate::review::ReviewDraft;
 use crate::{Engine, EngineError};
 
 pub use decide::ExampleDecision;
@@ -34,6 +38,10 @@ use verdict::{Verdict, judge};
 pub(crate) const CURATE_TASK: &str = "CurateTask";
 /// Interactions looked at in one transaction.
 const BATCH: i64 = 200;
+/// A model that is as sure as this is not contradicted without being asked about.
+const SURE: f64 = 0.8;
+/// How early people are asked about what was not liked.
+const LOW_RATING_PRIORITY: f64 = 0.7;
 
 /// What curation did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -184,6 +192,9 @@ impl Curator<'_> {
                     judged_at_us,
                     ..Draft::of(&interaction)
                 };
+                if task.policy.review.low_ratings {
+                    self.ask_about_disliked(conn, &interaction, &reason).await?;
+                }
                 let rejection = Rejection::new(CurationStep::Selection, reason);
                 self.reject_unseen(conn, draft, earlier, rejection).await?
             }
@@ -197,6 +208,10 @@ impl Curator<'_> {
                 judged_at_us,
                 reason,
             } => {
+                if task.policy.review.mismatches && source == FeedbackSource::User {
+                    self.ask_about_mismatch(conn, &interaction, label.as_deref())
+                        .await?;
+                }
                 let draft = Draft {
                     label,
                     target,
@@ -213,6 +228,62 @@ impl Curator<'_> {
         };
         report.count(&placed);
         Ok(())
+    }
+
+    /// Asks people about an answer that somebody did not like without saying what is right.
+    async fn ask_about_disliked(
+        &self,
+        conn: &mut Conn,
+        interaction: &Interaction,
+        reason: &str,
+    ) -> Result<(), EngineError> {
+        let details = serde_json::json!({ "said": reason });
+        let draft = self.question(interaction, ReviewReason::LowRating, LOW_RATING_PRIORITY, details);
+        self.engine.enqueue_review(conn, self.task, draft).await?;
+        Ok(())
+    }
+
+    /// Asks people about a label that a user gave though the model was sure of another one.
+    async fn ask_about_mismatch(
+        &self,
+        conn: &mut Conn,
+        interaction: &Interaction,
+        label: Option<&str>,
+    ) -> Result<(), EngineError> {
+        let is_mismatch = label.is_some() && interaction.label.as_deref() != label;
+        let Some(confidence) = interaction.confidence.filter(|&confidence| confidence >= SURE) else {
+            return Ok(());
+        };
+        if is_mismatch {
+            let details = serde_json::json!({ "user_says": label, "confidence": confidence });
+            let draft = self.question(interaction, ReviewReason::Mismatch, confidence, details);
+            self.engine.enqueue_review(conn, self.task, draft).await?;
+        }
+        Ok(())
+    }
+
+    fn question(
+        &self,
+        interaction: &Interaction,
+        reason: ReviewReason,
+        priority: f64,
+        details: serde_json::Value,
+    ) -> ReviewDraft {
+        ReviewDraft {
+            interaction_id: Some(interaction.id),
+            example_id: None,
+            kind: ReviewKind::Answer,
+            reason,
+            priority,
+            input: interaction.input.0.clone(),
+            output: interaction.output.0.clone(),
+            alternative: None,
+            label: interaction.label.clone(),
+            suggestion: interaction.label.clone(),
+            details: Some(details),
+            gold_label: None,
+            wanted: self.task.policy.review.reviewers,
+        }
     }
 
     /// Decides on one example again.
@@ -282,7 +353,7 @@ impl Handler for CurateTask {
 }
 
 /// The task that a job's payload names.
-fn task_of(context: &JobContext) -> Result<TaskId, JobError> {
+pub(crate) fn task_of(context: &JobContext) -> Result<TaskId, JobError> {
     let named = context
         .job
         .payload
