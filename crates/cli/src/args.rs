@@ -55,11 +55,11 @@ pub(crate) enum Command {
     Task(TaskCommand),
     /// Register a version of a generate task from a JSON file: model, prompt, parameters, examples.
     Register(RegisterArgs),
-    /// Bring examples in from JSONL or CSV.
+    /// Bring examples in from JSONL, JSON, CSV or Parquet.
     Import(ImportArgs),
     /// Bring in interactions and feedback from an export of another tool.
     History(HistoryArgs),
-    /// Write a task's frozen examples to a file.
+    /// Write a task's examples or preferences to a file of any size.
     Export(ExportArgs),
     /// Check a file to train on line by line before it is used.
     Check(CheckArgs),
@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// List examples with the reason of each decision, and decide on them by hand.
     #[command(subcommand)]
     Examples(ExamplesCommand),
+    /// Freeze, list, compare, tag, back up and restore datasets, and write dated snapshot files.
+    #[command(subcommand)]
+    Datasets(DatasetsCommand),
     /// Look at what waits for people and judge it with single keys; or show how reviewers do.
     Review(ReviewArgs),
     /// Show or set what becomes of personal data before anything is stored.
@@ -262,6 +265,70 @@ pub(crate) struct ExampleIds {
     pub reason: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetsCommand {
+    /// List datasets, latest first.
+    List {
+        /// Only of this task.
+        task: Option<String>,
+        /// Only those with this tag.
+        #[arg(long)]
+        tag: Option<String>,
+    },
+    /// Freeze the usable examples of a task; gives the same dataset again when nothing has changed.
+    Freeze {
+        /// Name of the task.
+        task: String,
+        /// A tag for it.
+        #[arg(long)]
+        tag: Option<String>,
+    },
+    /// Show a dataset with its statistics, where it came from and the models that learned from it.
+    Show {
+        /// Its id, a tag, or `latest`.
+        dataset: String,
+    },
+    /// Say what came, went and changed from one dataset to another.
+    Compare {
+        /// The dataset before: its id, a tag, or `latest`.
+        before: String,
+        /// The dataset after.
+        after: String,
+    },
+    /// Give a dataset a tag, or take one off.
+    Tag {
+        /// Its id, a tag, or `latest`.
+        dataset: String,
+        /// The tag.
+        tag: String,
+        /// Take it off.
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Write a dataset with its id and tags to one file.
+    Backup {
+        /// Its id, a tag, or `latest`.
+        dataset: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Bring a dataset back from such a file.
+    Restore {
+        /// Name of the task it belongs to.
+        task: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Freeze a task and write its examples as chats to training-snapshot-DAY.jsonl.
+    Snapshot {
+        /// Name of the task.
+        task: String,
+        /// Where to write it.
+        #[arg(long, default_value = "training-snapshots")]
+        folder: PathBuf,
+    },
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReviewArgs {
     /// Name of the task.
@@ -318,17 +385,25 @@ pub(crate) enum SplitArg {
 pub(crate) enum FormatArg {
     /// One JSON object a line.
     Jsonl,
+    /// One JSON list.
+    Json,
     /// Comma-separated with a header line.
     Csv,
+    /// Parquet without nested columns.
+    Parquet,
+    /// Chats of OpenAI's fine-tuning: the last answer is the target.
+    OpenaiChat,
+    /// TRL's prompt and completion, or messages.
+    Sft,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportArgs {
     /// Name of the task; it is made when it is missing.
     pub task: String,
-    /// JSONL or CSV with input (or text) and label; - is standard input.
+    /// JSONL, JSON, CSV or Parquet with input (or text) and label or target; - is standard input.
     pub file: PathBuf,
-    /// jsonl or csv; told from the file's name when absent.
+    /// Told from the file's name when absent.
     #[arg(long, value_enum)]
     pub format: Option<FormatArg>,
     /// Keep all rows in this part of datasets; by default they are divided.
@@ -372,6 +447,8 @@ pub(crate) enum HistorySourceArg {
     Tensorzero,
     /// Records of version 1 or 2.
     Argilla,
+    /// TRL's rows: prompt with completion, with chosen and rejected, or with a label (KTO).
+    Trl,
     /// Any table, with a mapping of its columns.
     Table,
 }
@@ -433,9 +510,30 @@ pub(crate) struct ExportArgs {
     /// Told from the file's name when absent.
     #[arg(long, value_enum)]
     pub format: Option<ExportFormatArg>,
-    /// Write this part of the dataset alone.
+    /// Write this part of the dataset alone; the task is frozen first, so that every example has one.
     #[arg(long, value_enum)]
     pub split: Option<SplitArg>,
+    /// Write this frozen dataset, from `hone datasets list`, in place of the examples as they are now.
+    #[arg(long, value_name = "ID")]
+    pub dataset: Option<uuid::Uuid>,
+    /// Write rows with this label alone.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Write rows that rest on the word of a user, an expert or a program (automated) alone.
+    #[arg(long)]
+    pub source: Option<hone_domain::FeedbackSource>,
+    /// Write rows of this quality and better alone, 0 to 1.
+    #[arg(long)]
+    pub min_quality: Option<f64>,
+    /// Write rows that were judged then or later alone, such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Write rows that were judged before alone.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// For preferences: pairs of which neither answer is more than so many times as long as the other alone.
+    #[arg(long, value_name = "RATIO")]
+    pub max_length_ratio: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -446,10 +544,18 @@ pub(crate) enum ExportFormatArg {
     Json,
     /// Comma-separated with a header line.
     Csv,
+    /// Apache Parquet.
+    Parquet,
     /// Chats of OpenAI's supervised fine-tuning: a question and its right answer or label.
     OpenaiChat,
     /// TRL's prompt and completion.
     Sft,
+    /// OpenAI's preference rows, for DPO: from edits, choices and answers that were asked for again.
+    OpenaiPreference,
+    /// The same for TRL: prompt, chosen and rejected.
+    Preference,
+    /// TRL's unpaired rows for KTO: from these, and from thumbs and ratings.
+    Kto,
 }
 
 #[derive(Debug, clap::Args)]

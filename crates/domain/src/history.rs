@@ -13,6 +13,8 @@ spelled_enum! {
         TensorZero = "tensorzero",
         /// Records of Argilla, of version 1 or 2.
         Argilla = "argilla",
+        /// Rows of TRL: prompt with completion, with chosen and rejected, or with a label (KTO).
+        Trl = "trl",
         /// Any table, with a mapping of its columns.
         Table = "table",
     }

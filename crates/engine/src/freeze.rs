@@ -5,9 +5,11 @@
 //! allow.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Take, Write as _};
 use std::time::Duration;
 
+use bytes::buf::Reader;
+use bytes::{Buf as _, Bytes};
 use hone_domain::{CurationStep, DatasetId, ExampleId, ExampleStatus, HOUR_US, SECOND_US, Split};
 use hone_jobs::JobError;
 use hone_storage::datasets::{self, Dataset};
@@ -29,15 +31,16 @@ const LEASE_US: i64 = 20 * SECOND_US;
 const LEASE_ATTEMPTS: usize = 600;
 const LEASE_POLL: Duration = Duration::from_millis(200);
 /// No dataset may unpack to more.
-const MAX_DATASET_BYTES: usize = 16 << 30;
+const MAX_DATASET_BYTES: u64 = 64 << 30;
 
 /// One row of a frozen dataset, one line of its JSONL.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct DatasetRow {
     /// The example.
     pub id: Uuid,
-    /// The part.
-    pub split: Split,
+    /// The part; an example that is in no dataset yet has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// What is asked.
     pub input: String,
     /// The right label.
@@ -54,17 +57,77 @@ pub struct DatasetRow {
     /// Its conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<Uuid>,
+    /// Whose word it rests on: `user`, `expert` or `automated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How good it is, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<f64>,
+    /// Language of the input (BCP 47).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// What the task's classifiers say it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<BTreeMap<String, String>>,
+    /// When its target was said to be right (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<String>,
 }
 
 /// Counts of a dataset.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct DatasetStatistics {
     /// Examples by part.
     pub by_split: BTreeMap<String, usize>,
     /// Examples by label.
     pub by_label: BTreeMap<String, usize>,
-    /// Characters of input, all together.
+    /// Examples by whose word they rest on.
+    pub by_source: BTreeMap<String, usize>,
+    /// Examples by language of the input.
+    pub by_language: BTreeMap<String, usize>,
+    /// Characters of input, all together, of the shortest and of the longest.
     pub input_chars: usize,
+    /// See `input_chars`.
+    pub shortest_input_chars: usize,
+    /// See `input_chars`.
+    pub longest_input_chars: usize,
+    /// Mean quality of the examples that have one, 0 to 1.
+    pub mean_quality: Option<f64>,
+    #[serde(skip)]
+    qualities: (f64, usize),
+}
+
+impl DatasetStatistics {
+    /// Counts a row.
+    pub(crate) fn add(&mut self, row: &DatasetRow) {
+        let count = |counts: &mut BTreeMap<String, usize>, name: Option<&str>| {
+            if let Some(name) = name {
+                *counts.entry(name.to_owned()).or_default() += 1;
+            }
+        };
+        count(&mut self.by_split, row.split.map(Split::as_str));
+        count(&mut self.by_label, row.label.as_deref());
+        count(&mut self.by_source, row.source.as_deref());
+        count(&mut self.by_language, row.language.as_deref());
+        let (chars, is_first) = (row.input.chars().count(), self.longest_input_chars == 0);
+        self.input_chars += chars;
+        self.longest_input_chars = self.longest_input_chars.max(chars);
+        self.shortest_input_chars = if is_first {
+            chars
+        } else {
+            self.shortest_input_chars.min(chars)
+        };
+        if let Some(quality) = row.quality {
+            self.qualities = (self.qualities.0 + quality, self.qualities.1 + 1);
+        }
+    }
+
+    /// Computes what needs all rows.
+    pub(crate) fn finish(&mut self) {
+        let (sum, count) = self.qualities;
+        self.mean_quality = (count > 0).then(|| sum / count as f64);
+    }
 }
 
 impl Engine {
@@ -132,7 +195,8 @@ impl Engine {
                     example.split.as_deref() == Some(split.as_str()) && example.status == ExampleStatus::Used;
                 // One that was superseded before it had a part stays out: its successor gets a part of its own.
                 if is_settled || examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
-                    rows.push(row_of(example, split, &ageing));
+                    let weight = example.weight * ageing.factor(example.judged_at_us);
+                    rows.push(DatasetRow::of(example, Some(split), weight));
                 }
             }
             conn.commit().await?;
@@ -239,31 +303,12 @@ impl Ageing {
     }
 }
 
-fn row_of(example: Example, split: Split, ageing: &Ageing) -> DatasetRow {
-    DatasetRow {
-        id: example.id,
-        split,
-        input: example.input.0,
-        label: example.label,
-        target: example.target.0,
-        weight: example.weight * ageing.factor(example.judged_at_us),
-        interaction_id: example.interaction_id,
-        conversation_id: example.conversation_id,
-    }
-}
-
 fn statistics_of(rows: &[DatasetRow]) -> DatasetStatistics {
     let mut statistics = DatasetStatistics::default();
     for row in rows {
-        *statistics
-            .by_split
-            .entry(row.split.as_str().to_owned())
-            .or_default() += 1;
-        if let Some(label) = &row.label {
-            *statistics.by_label.entry(label.clone()).or_default() += 1;
-        }
-        statistics.input_chars += row.input.chars().count();
+        statistics.add(row);
     }
+    statistics.finish();
     statistics
 }
 
@@ -282,17 +327,36 @@ fn encode_rows(rows: &[DatasetRow]) -> Result<Vec<u8>, EngineError> {
 }
 
 fn decode_rows(bytes: &[u8]) -> Result<Vec<DatasetRow>, EngineError> {
-    let size = zstd::zstd_safe::get_frame_content_size(bytes)
-        .ok()
-        .flatten()
-        .unwrap_or(0) as usize;
-    let lines =
-        zstd::bulk::decompress(bytes, size.min(MAX_DATASET_BYTES)).map_err(|error| unwritable(&error))?;
-    lines
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).map_err(|error| unwritable(&error)))
-        .collect()
+    let mut reader = DatasetReader::new(bytes.to_vec().into())?;
+    reader.next_page(usize::MAX)
+}
+
+/// The rows of a dataset, page by page.
+pub(crate) struct DatasetReader {
+    lines: BufReader<Take<zstd::Decoder<'static, BufReader<Reader<Bytes>>>>>,
+}
+
+impl DatasetReader {
+    pub fn new(bytes: Bytes) -> Result<Self, EngineError> {
+        let decoder = zstd::Decoder::new(bytes.reader()).map_err(|error| unwritable(&error))?;
+        Ok(Self {
+            lines: BufReader::new(decoder.take(MAX_DATASET_BYTES)),
+        })
+    }
+
+    /// The next rows, at most this many; none at the end.
+    pub fn next_page(&mut self, limit: usize) -> Result<Vec<DatasetRow>, EngineError> {
+        let (mut rows, mut line) = (Vec::new(), Vec::new());
+        while rows.len() < limit {
+            line.clear();
+            let read = self.lines.read_until(b'\n', &mut line);
+            if read.map_err(|error| unwritable(&error))? == 0 {
+                break;
+            }
+            rows.push(serde_json::from_slice(&line).map_err(|error| unwritable(&error))?);
+        }
+        Ok(rows)
+    }
 }
 
 #[cfg(test)]
@@ -357,7 +421,11 @@ pub(crate) mod tests {
 
     #[test]
     fn rows_survive_writing_and_reading() {
-        let rows = vec![row_of(example(1, "a", Some(2), None), Split::Test, &NEVER)];
+        let rows = vec![DatasetRow::of(
+            example(1, "a", Some(2), None),
+            Some(Split::Test),
+            1.0,
+        )];
         assert_eq!(decode_rows(&encode_rows(&rows).unwrap()).unwrap(), rows);
     }
 }

@@ -7,6 +7,15 @@ use hone_storage::{Conn, examples, tasks};
 use crate::curate::{Draft, Placed, standing_of};
 use crate::{Engine, EngineError};
 
+/// What became of an example that was brought in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedExample {
+    /// Whether it was taken.
+    pub placed: Placed,
+    /// Whether it was not there before, by its id.
+    pub is_new: bool,
+}
+
 impl Engine {
     /// Adds ready examples; all in one transaction, or none. One whose id is there already changes nothing and says what
     /// became of it then.
@@ -15,7 +24,7 @@ impl Engine {
         task: &Task,
         imports: Vec<NewExample>,
         origin: ExampleOrigin,
-    ) -> Result<Vec<Placed>, EngineError> {
+    ) -> Result<Vec<ImportedExample>, EngineError> {
         for (index, import) in imports.iter().enumerate() {
             import
                 .validate(task.kind)
@@ -30,13 +39,19 @@ impl Engine {
             if let Some(id) = import.id
                 && let Some(earlier) = find_earlier(&mut conn, task, id, &import, index).await?
             {
-                placed.push(earlier);
+                placed.push(ImportedExample {
+                    placed: earlier,
+                    is_new: false,
+                });
                 continue;
             }
             let mut draft = self.draft_of(task, import, origin);
             privacy.cleaner().clean(&mut draft.input);
             privacy.cleaner().clean_option(&mut draft.target);
-            placed.push(curator.place(&mut conn, draft, None).await?);
+            placed.push(ImportedExample {
+                placed: curator.place(&mut conn, draft, None).await?,
+                is_new: true,
+            });
         }
         curator.write_counters(&mut conn).await?;
         conn.commit().await?;

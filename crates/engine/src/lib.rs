@@ -5,11 +5,13 @@
 
 mod csv_rows;
 mod curate;
+mod datasets;
 mod deploy;
 mod effects;
 mod engine;
 mod error;
 mod evaluate;
+mod export;
 mod formats;
 mod freeze;
 mod history;
@@ -18,6 +20,7 @@ mod keys;
 mod measure;
 mod models;
 mod predict;
+mod preferences;
 mod privacy;
 mod profile;
 mod prompt;
@@ -34,16 +37,20 @@ mod views;
 pub use curate::{
     CurateTask, CurationPreview, CurationReport, ExampleDecision, Placed, PreviewedChange, Rejection,
 };
+pub use datasets::{DatasetChange, DatasetComparison, DatasetLineage};
 pub use deploy::DeployRequest;
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;
 pub use evaluate::{Decision, EvaluateRun};
-pub use formats::{ExportFormat, FormatReport, Remark, TrainingFormat, check_file, write_dataset};
+pub use export::{Export, ExportReport, ExportRequest};
+pub use formats::{ExportFormat, FormatReport, Remark, TrainingFormat, check_file};
 pub use freeze::{DatasetRow, DatasetStatistics};
 pub use history::{HistoryReader, RowFormat, Told, read_rows};
+pub use import::ImportedExample;
 pub use keys::NewKey;
 pub use measure::MeasureVersion;
 pub use predict::{Answer, Served, ServedModel};
+pub use preferences::{PreferenceFilter, PreferenceStatistics};
 pub use privacy::Privacy;
 pub use profile::PersonProfile;
 pub use prompt::{NearExample, PROMPT_TRAINER, Prompt, PromptProblem, RenderedMessage};
@@ -54,6 +61,6 @@ pub use review::{
 };
 pub use runs::get_job;
 pub use train::TrainModel;
-pub use transfer::{FileFormat, ImportReport, RefusedLine, read_examples};
+pub use transfer::{ImportReport, RefusedLine, read_example_file, read_examples};
 pub use triggers::CheckTriggers;
 pub use views::{CurvePoint, learning_curve};

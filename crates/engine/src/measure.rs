@@ -103,7 +103,7 @@ impl Engine {
     /// The rows of a dataset that nothing is fitted on.
     pub(crate) async fn load_held_out(&self, dataset: &Dataset) -> Result<Vec<DatasetRow>, EngineError> {
         let mut rows = self.load_rows(dataset).await?;
-        rows.retain(|row| row.split == Split::Test);
+        rows.retain(|row| row.split == Some(Split::Test));
         Ok(rows)
     }
 
@@ -119,7 +119,7 @@ impl Engine {
             Some(id) => datasets::find(&mut conn, task.project(), id)
                 .await?
                 .filter(|dataset| dataset.task_id == task.id),
-            None => datasets::list(&mut conn, task.project(), Some(task.task_id()), None, 1)
+            None => datasets::list(&mut conn, task.project(), Some(task.task_id()), None, None, 1)
                 .await?
                 .pop(),
         };

@@ -154,7 +154,7 @@ async fn fit(
 /// What a trainer fits on: everything with a label that is not held out. The trainer `linear` needs no validation part of
 /// its own, because it calibrates out of fold.
 fn learned_rows(rows: Vec<DatasetRow>) -> Vec<DatasetRow> {
-    let learned = rows.into_iter().filter(|row| row.split != Split::Test);
+    let learned = rows.into_iter().filter(|row| row.split != Some(Split::Test));
     learned.filter(|row| row.label.is_some()).collect()
 }
 

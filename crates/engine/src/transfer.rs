@@ -1,38 +1,17 @@
-//! Examples out of files: JSONL and CSV, line by line, so that memory does not grow with the file.
+//! Examples out of files: JSONL and CSV line by line, Parquet row by row, so that memory does not grow with the file; and
+//! chats and prompts with their completions, as other tools train on them.
 
 use std::io::BufRead;
 use std::path::Path;
 
-use hone_domain::{NewExample, Split};
+use hone_domain::{Document, NewExample, Split, answer_text, last_of_user, message_of};
+use serde_json::Value;
 
-use crate::EngineError;
 use crate::csv_rows::CsvRows;
+use crate::{EngineError, RowFormat, read_rows};
 
 /// The longest line that is read; a longer one is refused without holding it.
 const MAX_LINE_BYTES: usize = 1 << 20;
-
-/// A file format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    /// One JSON object a line.
-    Jsonl,
-    /// Comma-separated with a header line.
-    Csv,
-}
-
-impl FileFormat {
-    /// The format that a file's name tells; JSONL when it tells none.
-    pub fn of_file(file: &Path) -> Result<Self, EngineError> {
-        match file.extension().and_then(|extension| extension.to_str()) {
-            None | Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            Some("csv") => Ok(Self::Csv),
-            Some(other) => {
-                let detail = format!("\".{other}\" is neither jsonl nor csv; say which with --format");
-                Err(EngineError::field("", detail))
-            }
-        }
-    }
-}
 
 /// A line that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -52,6 +31,8 @@ pub struct ImportReport {
     pub approved: usize,
     /// Examples kept out of datasets, such as duplicates.
     pub rejected: usize,
+    /// Lines that were brought in before.
+    pub already: usize,
     /// Lines that could not be read.
     pub refused: Vec<RefusedLine>,
 }
@@ -60,11 +41,16 @@ pub struct ImportReport {
 /// have columns that are none of our business.
 #[derive(serde::Deserialize)]
 struct Line {
-    #[serde(alias = "text", alias = "user_message", alias = "input_prompt")]
+    #[serde(
+        alias = "text",
+        alias = "prompt",
+        alias = "user_message",
+        alias = "input_prompt"
+    )]
     input: String,
     #[serde(default, alias = "intent")]
     label: Option<String>,
-    #[serde(default, alias = "target_output", alias = "response")]
+    #[serde(default, alias = "completion", alias = "target_output", alias = "response")]
     target: Option<String>,
     #[serde(default)]
     weight: Option<f64>,
@@ -96,17 +82,74 @@ impl From<Line> for NewExample {
     }
 }
 
-/// Reads a file and hands each line over with its number: an example, or why it cannot be one. `visit` ends the reading
-/// by an error.
+/// Reads lines and hands each over with its number: an example, or why it cannot be one. `visit` ends the reading by an
+/// error. Lists and Parquet cannot be read line by line: [`read_example_file`] reads them.
 pub fn read_examples(
     file: impl BufRead,
-    format: FileFormat,
+    format: RowFormat,
     mut visit: impl FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     match format {
-        FileFormat::Jsonl => read_jsonl(file, &mut visit),
-        FileFormat::Csv => read_csv(file, &mut visit),
+        RowFormat::Jsonl => read_jsonl(file, &mut visit),
+        RowFormat::Csv => read_csv(file, &mut visit),
+        RowFormat::Json | RowFormat::Parquet => {
+            let detail = "is not read from a stream; give a file";
+            Err(EngineError::field("/file", detail))
+        }
     }
+}
+
+/// The same for a file of any format.
+pub fn read_example_file(
+    file: &Path,
+    format: RowFormat,
+    mut visit: impl FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    read_rows(file, format, 0, &mut |number, row| {
+        visit(number, row.and_then(example_of))
+    })
+}
+
+/// The example that a row is: in fields of its own, as a chat, or as a prompt with its completion.
+fn example_of(Document(mut fields): Document) -> Result<NewExample, String> {
+    if let Some(example) = example_of_chat(&fields) {
+        return example;
+    }
+    // A column that is there for every row is empty where a row has no value.
+    fields.retain(|_, value| !value.is_null());
+    let names: Vec<String> = fields.keys().cloned().collect();
+    let line: Result<Line, _> = serde_json::from_value(Value::Object(fields));
+    line.map(NewExample::from).map_err(|error| {
+        let has = names.join(", ");
+        format!("{error}; the row has {has}: it needs input (or text, prompt) and label, or target (or completion)")
+    })
+}
+
+/// The example that a chat is: its last answer, and the last message of the person before.
+fn example_of_chat(fields: &serde_json::Map<String, Value>) -> Option<Result<NewExample, String>> {
+    let (before, answer) = match (fields.get("messages"), fields.get("prompt")) {
+        (Some(Value::Array(messages)), _) => {
+            let (last, before) = messages.split_last()?;
+            if last["role"] != "assistant" {
+                return Some(Err("messages does not end with the assistant's answer".to_owned()));
+            }
+            (before, last)
+        }
+        (None, Some(Value::Array(prompt))) => (prompt.as_slice(), fields.get("completion")?),
+        _ => return None,
+    };
+    let before: Vec<Value> = before.iter().map(message_of).collect();
+    let Some(input) = last_of_user(&before) else {
+        return Some(Err("has no message of the user before the answer".to_owned()));
+    };
+    let Some(target) = answer_text(answer) else {
+        return Some(Err("the answer says nothing".to_owned()));
+    };
+    Some(Ok(NewExample {
+        input,
+        target: Some(target),
+        ..NewExample::default()
+    }))
 }
 
 type Visit<'a> = &'a mut dyn FnMut(usize, Result<NewExample, String>) -> Result<(), EngineError>;
@@ -146,9 +189,14 @@ fn without_mark(line: &[u8], number: usize) -> &[u8] {
 }
 
 fn parse_line(text: &[u8]) -> Result<NewExample, String> {
-    hone_domain::parse_json::<Line>(text)
-        .map(NewExample::from)
-        .map_err(|error| error.to_string())
+    let plain = hone_domain::parse_json::<Line>(text);
+    plain.map(NewExample::from).or_else(|error| {
+        let chat = match serde_json::from_slice(text) {
+            Ok(Value::Object(fields)) => example_of_chat(&fields),
+            _ => None,
+        };
+        chat.unwrap_or_else(|| Err(error.to_string()))
+    })
 }
 
 /// Reads up to the next line end into `line`; gives whether the line was too long to keep, or `None` at the end.
@@ -200,7 +248,7 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
 mod tests {
     use super::*;
 
-    fn read(text: &[u8], format: FileFormat) -> Vec<(usize, Result<NewExample, String>)> {
+    fn read(text: &[u8], format: RowFormat) -> Vec<(usize, Result<NewExample, String>)> {
         let mut seen = Vec::new();
         read_examples(text, format, |number, line| {
             seen.push((number, line));
@@ -214,7 +262,7 @@ mod tests {
     fn a_broken_line_in_the_middle_is_named_and_the_rest_is_read() {
         let seen = read(
             b"{\"text\":\"a\",\"label\":\"x\"}\n{broken\n\n{\"input\":\"b\",\"intent\":\"y\"}",
-            FileFormat::Jsonl,
+            RowFormat::Jsonl,
         );
         assert_eq!(seen.iter().map(|line| line.0).collect::<Vec<_>>(), [1, 2, 4]);
         assert!(seen[1].1.is_err());
@@ -225,7 +273,7 @@ mod tests {
     fn an_endless_line_is_refused_without_being_held() {
         let mut text = vec![b'a'; MAX_LINE_BYTES + 10];
         text.extend_from_slice(b"\n{\"text\":\"a\",\"label\":\"x\"}\n");
-        let seen = read(&text, FileFormat::Jsonl);
+        let seen = read(&text, RowFormat::Jsonl);
         assert!(seen[0].1.as_ref().unwrap_err().contains("longer than"));
         assert!(seen[1].1.is_ok());
     }
@@ -234,7 +282,7 @@ mod tests {
     fn csv_rows_are_read_and_bad_ones_named() {
         let seen = read(
             b"text,label\n\"two\nlines\",x\nonly one\nlast,y\n",
-            FileFormat::Csv,
+            RowFormat::Csv,
         );
         assert_eq!(seen.len(), 3);
         assert_eq!(seen[0].1.as_ref().unwrap().input, "two\nlines");
@@ -244,15 +292,48 @@ mod tests {
     }
 
     #[test]
+    fn chats_and_prompts_with_completions_are_examples() {
+        let seen = read(
+            br#"{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":"hi"},{"role":"assistant","content":"Hello."}]}
+{"prompt":"hi","completion":"Hello."}
+{"prompt":[{"role":"user","content":"hi"}],"completion":[{"role":"assistant","content":"Hello."}]}
+{"messages":[{"role":"user","content":"hi"}]}"#,
+            RowFormat::Jsonl,
+        );
+        for (_, example) in &seen[..3] {
+            let example = example.as_ref().unwrap();
+            assert_eq!(
+                (example.input.as_str(), example.target.as_deref()),
+                ("hi", Some("Hello."))
+            );
+        }
+        assert!(seen[3].1.as_ref().unwrap_err().contains("does not end with"));
+    }
+
+    #[test]
+    fn a_row_with_other_columns_names_them() {
+        let fields = serde_json::json!({ "question": "hi", "answer": null, "label": "x" });
+        let Value::Object(fields) = fields else {
+            panic!("an object")
+        };
+        let problem = example_of(Document(fields)).unwrap_err();
+        assert!(
+            problem.contains("the row has question, label")
+                || problem.contains("the row has label, question"),
+            "{problem}"
+        );
+    }
+
+    #[test]
     fn a_byte_order_mark_and_capital_headers_do_no_harm() {
         let seen = read(
             "\u{feff}{\"text\":\"a\",\"label\":\"x\"}".as_bytes(),
-            FileFormat::Jsonl,
+            RowFormat::Jsonl,
         );
         assert_eq!(seen[0].1.as_ref().unwrap().input, "a");
-        let seen = read(b"Text, Label\na,x\n", FileFormat::Csv);
+        let seen = read(b"Text, Label\na,x\n", RowFormat::Csv);
         assert_eq!(seen[0].1.as_ref().unwrap().label.as_deref(), Some("x"));
-        let divided = read_examples(&b"text;label\na;x\n"[..], FileFormat::Csv, |_, _| Ok(()));
+        let divided = read_examples(&b"text;label\na;x\n"[..], RowFormat::Csv, |_, _| Ok(()));
         assert!(divided.unwrap_err().to_string().contains("semicolons"));
     }
 }

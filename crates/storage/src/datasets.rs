@@ -15,7 +15,12 @@ statements! {
     LIST = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
             FROM datasets WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
             AND ((created_at_us, id) < (SELECT created_at_us, id FROM datasets WHERE id = $3) OR $3 IS NULL) \
-            ORDER BY created_at_us DESC, id DESC LIMIT $4";
+            AND (id IN (SELECT dataset_id FROM dataset_tags WHERE tag = $4) OR $4 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $5";
+    ADD_TAG = "INSERT INTO dataset_tags (dataset_id, tag, project_id, created_at_us) VALUES ($1, $2, $3, $4) \
+               ON CONFLICT (dataset_id, tag) DO NOTHING";
+    REMOVE_TAG = "DELETE FROM dataset_tags WHERE dataset_id = $1 AND tag = $2";
+    LIST_TAGS = "SELECT tag FROM dataset_tags WHERE dataset_id = $1 ORDER BY tag";
 }
 
 /// A frozen set of examples.
@@ -83,11 +88,12 @@ pub async fn find(
     Ok(rows!(fetch_optional, conn, Dataset, FIND, project.0, id.0)?)
 }
 
-/// Datasets made before `before`, latest first.
+/// Datasets made before `before`, latest first; those with a tag or all.
 pub async fn list(
     conn: &mut Conn,
     project: ProjectId,
     task: Option<TaskId>,
+    tag: Option<&str>,
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Dataset>, StorageError> {
@@ -99,6 +105,24 @@ pub async fn list(
         project.0,
         task.map(|task| task.0),
         before,
+        tag,
         limit
     )?)
+}
+
+/// Gives a dataset a tag; one that it has stays.
+pub async fn add_tag(conn: &mut Conn, dataset: &Dataset, tag: &str, now_us: i64) -> Result<(), StorageError> {
+    execute!(conn, ADD_TAG, dataset.id, tag, dataset.project_id, now_us)?;
+    Ok(())
+}
+
+/// Takes a tag off a dataset; false when it has none such.
+pub async fn remove_tag(conn: &mut Conn, dataset: &Dataset, tag: &str) -> Result<bool, StorageError> {
+    Ok(execute!(conn, REMOVE_TAG, dataset.id, tag)? > 0)
+}
+
+/// The tags of a dataset.
+pub async fn list_tags(conn: &mut Conn, dataset: Uuid) -> Result<Vec<String>, StorageError> {
+    let found = rows!(fetch_all, conn, (String,), LIST_TAGS, dataset)?;
+    Ok(found.into_iter().map(|(tag,)| tag).collect())
 }

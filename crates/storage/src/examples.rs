@@ -46,6 +46,10 @@ statements! {
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
     MERGE_NEAR_GROUPS = "UPDATE examples SET near_group = $3 WHERE task_id = $1 AND (near_group = $2 OR id = $2)";
+    LIST_TO_EXPORT = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
+            AND status IN ('approved', 'used') AND (split = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) \
+            AND (source = $5 OR $5 IS NULL) AND (quality >= $6 OR $6 IS NULL) AND (judged_at_us >= $7 OR $7 IS NULL) \
+            AND (judged_at_us < $8 OR $8 IS NULL) ORDER BY id LIMIT $9");
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
 }
 
@@ -264,6 +268,34 @@ pub async fn list_after(
     limit: i64,
 ) -> Result<Vec<Example>, StorageError> {
     Ok(rows!(fetch_all, conn, Example, LIST_AFTER, task.0, after, limit)?)
+}
+
+/// Usable examples in the order of their ids after `after`, of a part or all; the filter's times are those of the judgement.
+pub async fn list_to_export(
+    conn: &mut Conn,
+    task: TaskId,
+    filter: &Filter,
+    split: Option<&str>,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Example>, StorageError> {
+    let source = filter.source.map(FeedbackSource::as_str);
+    let label = filter.label.as_deref();
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Example,
+        LIST_TO_EXPORT,
+        task.0,
+        after,
+        split,
+        label,
+        source,
+        filter.min_quality,
+        filter.from_us,
+        filter.until_us,
+        limit
+    )?)
 }
 
 /// Usable examples of subjects who have opted out.

@@ -24,6 +24,8 @@ statements! {
     LIST = concat!("SELECT ", columns!(), " FROM feedback WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
             AND (kind = $3 OR $3 IS NULL) AND (created_at_us, id) < ($4, $5) ORDER BY created_at_us DESC, id DESC \
             LIMIT $6");
+    LIST_AFTER = concat!("SELECT ", columns!(), " FROM feedback WHERE task_id = $1 AND (created_at_us, id) > ($2, $3) \
+            ORDER BY created_at_us, id LIMIT $4");
     PLACE = "SELECT created_at_us, id FROM feedback WHERE project_id = $1 AND id = $2";
     LIST_EARLY = "SELECT f.id, f.interaction_id, i.task_id, i.label FROM feedback AS f JOIN interactions AS i \
                   ON i.project_id = f.project_id AND i.id = f.interaction_id \
@@ -181,6 +183,18 @@ pub async fn list(
     let (task, kind) = (task.map(|task| task.0), kind.map(FeedbackKind::as_str));
     Ok(rows!(
         fetch_all, conn, Feedback, LIST, project.0, task, kind, before_us, before_id, limit
+    )?)
+}
+
+/// Feedback of a task that was recorded after this place, in the order of recording.
+pub async fn list_after(
+    conn: &mut Conn,
+    task: TaskId,
+    after: (i64, Uuid),
+    limit: i64,
+) -> Result<Vec<Feedback>, StorageError> {
+    Ok(rows!(
+        fetch_all, conn, Feedback, LIST_AFTER, task.0, after.0, after.1, limit
     )?)
 }
 

@@ -30,6 +30,12 @@ statements! {
             ORDER BY created_at_us, id LIMIT $4");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
             AND project_id = $2 ORDER BY turn NULLS LAST, created_at_us, id LIMIT $3");
+    LIST_REPEATED = "SELECT conversation_id, input_hash FROM interactions WHERE task_id = $1 \
+            AND conversation_id IS NOT NULL AND (conversation_id > $2 OR (conversation_id = $2 AND input_hash > $3) \
+            OR $2 IS NULL) GROUP BY conversation_id, input_hash HAVING COUNT(*) > 1 \
+            ORDER BY conversation_id, input_hash LIMIT $4";
+    LIST_SAME = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 AND conversation_id = $2 \
+            AND input_hash = $3 ORDER BY created_at_us, id LIMIT 20");
     PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
@@ -240,6 +246,44 @@ pub async fn list_after(
         after.0,
         after.1,
         limit
+    )?)
+}
+
+/// Conversations in which the same was asked more than once, with the hash of what was asked, in order after `after`.
+pub async fn list_repeated(
+    conn: &mut Conn,
+    task: TaskId,
+    after: Option<&(Uuid, Vec<u8>)>,
+    limit: i64,
+) -> Result<Vec<(Uuid, Vec<u8>)>, StorageError> {
+    let (conversation, input_hash) = after.cloned().unzip();
+    Ok(rows!(
+        fetch_all,
+        conn,
+        (Uuid, Vec<u8>),
+        LIST_REPEATED,
+        task.0,
+        conversation,
+        input_hash.clone(),
+        limit
+    )?)
+}
+
+/// The first 20 times that the same was asked in a conversation, in order.
+pub async fn list_same(
+    conn: &mut Conn,
+    task: TaskId,
+    conversation: Uuid,
+    input_hash: &[u8],
+) -> Result<Vec<Interaction>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Interaction,
+        LIST_SAME,
+        task.0,
+        conversation,
+        input_hash
     )?)
 }
 

@@ -21,6 +21,7 @@ statements! {
     FIND_LATEST = concat!("SELECT ", columns!(), " FROM model_versions WHERE task_id = $1 ORDER BY number DESC LIMIT 1");
     LIST = concat!("SELECT ", columns!(), " FROM model_versions WHERE project_id = $1 \
             AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
+    LIST_OF_DATASET = concat!("SELECT ", columns!(), " FROM model_versions WHERE dataset_id = $1 ORDER BY number");
     SET_STAGE = "UPDATE model_versions SET stage = $2 WHERE id = $1";
 }
 
@@ -152,4 +153,9 @@ pub async fn list(
 pub async fn set_stage(conn: &mut Conn, id: ModelVersionId, stage: Stage) -> Result<(), StorageError> {
     execute!(conn, SET_STAGE, id.0, stage.as_str())?;
     Ok(())
+}
+
+/// The versions that learned from a dataset, in order.
+pub async fn list_of_dataset(conn: &mut Conn, dataset: Uuid) -> Result<Vec<ModelVersion>, StorageError> {
+    Ok(rows!(fetch_all, conn, ModelVersion, LIST_OF_DATASET, dataset)?)
 }

@@ -1,9 +1,12 @@
 //! Datasets over HTTP.
 
+pub(crate) mod compare;
 pub(crate) mod export;
 pub(crate) mod freeze;
+pub(crate) mod lineage;
 pub(crate) mod list;
 pub(crate) mod show;
+pub(crate) mod tags;
 
 use hone_domain::format_rfc3339;
 use hone_storage::datasets::Dataset;

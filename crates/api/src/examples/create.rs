@@ -64,7 +64,7 @@ pub(crate) async fn handle(
     if state.engine.train_if_due(&task).await?.is_some() {
         state.worker.wake();
     }
-    let created = placed.into_iter().map(|placed| match placed {
+    let created = placed.into_iter().map(|imported| match imported.placed {
         Placed::Approved(id) => CreatedExample {
             id,
             status: "approved",

@@ -70,7 +70,8 @@ pub(crate) async fn handle(
     )))
 }
 
-fn time(pointer: &str, given: Option<&str>) -> Result<Option<i64>, Problem> {
+/// A time in a query, refused with a problem that names it.
+pub(super) fn time(pointer: &str, given: Option<&str>) -> Result<Option<i64>, Problem> {
     let Some(given) = given else { return Ok(None) };
     let refused = || {
         Problem::field(

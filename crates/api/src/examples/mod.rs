@@ -2,6 +2,7 @@
 
 pub(crate) mod create;
 pub(crate) mod decide;
+pub(crate) mod export;
 pub(crate) mod list;
 
 use std::collections::BTreeMap;

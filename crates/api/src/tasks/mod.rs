@@ -6,6 +6,7 @@ pub(crate) mod curate;
 pub(crate) mod curve;
 pub(crate) mod evaluate;
 pub(crate) mod list;
+pub(crate) mod preferences;
 pub(crate) mod preview;
 pub(crate) mod register;
 pub(crate) mod show;

@@ -3,6 +3,7 @@
 
 mod curation;
 mod desk;
+mod exporting;
 mod gateway;
 mod jobs;
 mod recording;

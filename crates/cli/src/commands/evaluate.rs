@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hone_engine::{EngineError, FileFormat, read_examples};
+use hone_engine::{EngineError, RowFormat, read_examples};
 use hone_learn::Evaluation;
 
 use crate::app::App;
@@ -46,7 +46,7 @@ pub(super) async fn run(app: &App, args: &EvaluateArgs, output: Output) -> anyho
 }
 
 fn read_labelled(file: &std::path::Path) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let format = FileFormat::of_file(file)?;
+    let format = RowFormat::of_file(file)?;
     let reader = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     let (mut texts, mut labels) = (Vec::new(), Vec::new());
     read_examples(BufReader::new(reader), format, |number, line| {

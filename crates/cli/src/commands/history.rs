@@ -56,6 +56,7 @@ pub(super) async fn run(app: &App, args: &HistoryArgs, output: Output) -> anyhow
         HistorySourceArg::Langfuse => HistorySource::Langfuse,
         HistorySourceArg::Tensorzero => HistorySource::TensorZero,
         HistorySourceArg::Argilla => HistorySource::Argilla,
+        HistorySourceArg::Trl => HistorySource::Trl,
         HistorySourceArg::Table => HistorySource::Table,
     };
     let columns: BTreeMap<String, String> = args.map.iter().cloned().collect();

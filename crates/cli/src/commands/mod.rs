@@ -2,6 +2,7 @@
 
 mod check;
 mod curate;
+mod datasets;
 mod doctor;
 mod evaluate;
 mod examples;
@@ -93,6 +94,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Deploy(args) => models::deploy(app, args, output).await,
         Command::Rollback(args) => models::rollback(app, args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
+        Command::Datasets(command) => datasets::run(app, command, output).await,
         Command::Check(_)
         | Command::Demo(_)
         | Command::Doctor

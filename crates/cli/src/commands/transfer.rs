@@ -6,9 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use hone_domain::{ExampleOrigin, NewExample, Split, TaskKind, TaskPolicy};
+use hone_domain::{
+    ExampleId, ExampleOrigin, NewExample, Split, TaskKind, TaskPolicy, derive_repeatable_id, parse_rfc3339,
+};
 use hone_engine::{
-    EngineError, ExportFormat, FileFormat, ImportReport, Placed, RefusedLine, read_examples, write_dataset,
+    EngineError, ExportFormat, ExportRequest, ImportReport, Placed, RefusedLine, RowFormat,
+    read_example_file, read_examples,
 };
 use hone_storage::tasks::Task;
 
@@ -24,7 +27,6 @@ const SHOWN_REFUSED: usize = 10;
 
 pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
     let format = format_of(args.format, &args.file)?;
-    let file = open(&args.file)?;
     let task = ensure_task(app, &args.task, args.dry_run).await?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = output.bar(size, "importing");
@@ -32,8 +34,20 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     // Reading blocks, storing does not: lines cross over in batches, of which at most two wait.
     let (sender, mut batches) = tokio::sync::mpsc::channel::<Vec<NumberedLine>>(2);
     let reading = tokio::task::spawn_blocking({
-        let bar = bar.clone();
-        move || read_batches(bar.wrap_read(file), format, split, &sender)
+        let (bar, path) = (bar.clone(), args.file.clone());
+        let file = match format {
+            RowFormat::Jsonl | RowFormat::Csv => Some(open(&args.file)?),
+            RowFormat::Json | RowFormat::Parquet => None,
+        };
+        move || {
+            read_batches(
+                file.map(|file| bar.wrap_read(file)),
+                &path,
+                format,
+                split,
+                &sender,
+            )
+        }
     });
     let mut report = ImportReport::default();
     while let Some(batch) = batches.recv().await {
@@ -42,7 +56,7 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     reading.await.context("the reader failed")??;
     bar.finish_and_clear();
     print_report(&report, args, output)?;
-    let nothing_taken = report.approved + report.rejected == 0 && !report.refused.is_empty();
+    let nothing_taken = report.approved + report.rejected + report.already == 0 && !report.refused.is_empty();
     Ok(if nothing_taken {
         ExitCode::from(INPUT_REFUSED)
     } else {
@@ -84,13 +98,14 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
 }
 
 fn read_batches(
-    file: impl std::io::Read,
-    format: FileFormat,
+    lines: Option<impl std::io::Read>,
+    path: &Path,
+    format: RowFormat,
     split: Option<Split>,
     sender: &tokio::sync::mpsc::Sender<Vec<NumberedLine>>,
 ) -> Result<(), EngineError> {
     let mut batch = Vec::with_capacity(BATCH);
-    read_examples(BufReader::with_capacity(1 << 20, file), format, |number, line| {
+    let mut visit = |number, line: Result<NewExample, String>| {
         let line = line.map(|example| NewExample {
             split: split.or(example.split),
             ..example
@@ -103,7 +118,11 @@ fn read_batches(
                 .map_err(|_| EngineError::ShuttingDown)?;
         }
         Ok(())
-    })?;
+    };
+    match lines {
+        Some(lines) => read_examples(BufReader::with_capacity(1 << 20, lines), format, visit)?,
+        None => read_example_file(path, format, &mut visit)?,
+    }
     sender.blocking_send(batch).map_err(|_| EngineError::ShuttingDown)
 }
 
@@ -117,12 +136,21 @@ async fn store(
     let mut imports = Vec::with_capacity(batch.len());
     for (line, read) in batch {
         report.lines += 1;
-        let checked = read.and_then(|example| match example.validate(kind) {
-            Ok(()) => Ok(example),
-            Err(error) => Err(error.to_string()),
+        let checked = read.and_then(|mut example| {
+            // What a chat answers is the label where labels are learned.
+            if kind == TaskKind::Classify && example.label.is_none() {
+                example.label = example.target.take();
+            }
+            match example.validate(kind) {
+                Ok(()) => Ok(example),
+                Err(error) => Err(error.to_string()),
+            }
         });
         match checked {
-            Ok(example) => imports.push(example),
+            Ok(mut example) => {
+                example.id = task.map(|task| repeatable_id(task, line, &example));
+                imports.push(example);
+            }
             Err(problem) => report.refused.push(RefusedLine { line, problem }),
         }
     }
@@ -135,12 +163,19 @@ async fn store(
         .import_examples(task, imports, ExampleOrigin::Imported)
         .await?
     {
-        match outcome {
+        match outcome.placed {
+            _ if !outcome.is_new => report.already += 1,
             Placed::Approved(_) => report.approved += 1,
             Placed::Rejected(..) => report.rejected += 1,
         }
     }
     Ok(())
+}
+
+/// The id of a line: the same when the file is imported again, after it broke off or by mistake.
+fn repeatable_id(task: &Task, line: usize, example: &NewExample) -> ExampleId {
+    let said = serde_json::to_string(example).unwrap_or_default();
+    derive_repeatable_id(task.project(), "import", &format!("{}:{line}:{said}", task.id))
 }
 
 fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> anyhow::Result<()> {
@@ -153,8 +188,8 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
             )
         } else {
             format!(
-                "{lines} lines: {} examples taken, {} kept out (duplicates and the like), {refused} refused",
-                report.approved, report.rejected
+                "{lines} lines: {} examples taken, {} kept out (duplicates and the like), {} there already, {refused} refused",
+                report.approved, report.rejected, report.already
             )
         });
         for refused in report.refused.iter().take(SHOWN_REFUSED) {
@@ -171,15 +206,33 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
 }
 
 pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyhow::Result<ExitCode> {
-    let format = export_format_of(args.format, &args.file)?;
-    let split = args.split.map(split_of);
     let task = app.engine.get_task(app.project, &args.task).await?;
-    let spinner = output.spinner("freezing");
-    let dataset = app.engine.freeze(&task, None).await?;
-    let rows = app.engine.load_rows(&dataset).await?;
-    spinner.finish_and_clear();
+    let request = export_request(args)?;
+    if request.format.is_of_preferences() && args.dataset.is_some() {
+        let detail = "preferences come from feedback, not from datasets; leave --dataset out";
+        return Err(EngineError::field("/format", detail).into());
+    }
+    let mut export = match args.dataset {
+        Some(id) => {
+            let dataset = app.engine.get_dataset(app.project, id.into()).await?;
+            app.engine.export_dataset(dataset, request)
+        }
+        None => {
+            if request.split.is_some() {
+                // Only what is frozen has a part.
+                let spinner = output.spinner("freezing");
+                app.engine.freeze(&task, None).await?;
+                spinner.finish_and_clear();
+            }
+            app.engine.export_task((*task).clone(), request)
+        }
+    };
     if args.file.as_os_str() == "-" {
-        write_dataset(&rows, format, split, BufWriter::new(std::io::stdout().lock()))?;
+        let mut out = BufWriter::new(std::io::stdout());
+        while let Some(chunk) = export.chunks.recv().await {
+            out.write_all(&chunk?)?;
+        }
+        out.flush()?;
         return Ok(ExitCode::SUCCESS);
     }
     let folder = args
@@ -192,22 +245,58 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
-    let written = write_dataset(&rows, format, split, BufWriter::new(&mut file))?;
+    while let Some(chunk) = export.chunks.recv().await {
+        file.write_all(&chunk?)?;
+    }
+    let report = export.report.await.context("the export broke off")?;
     file.flush()?;
     file.persist(&args.file)
         .with_context(|| format!("cannot write {}", args.file.display()))?;
-    let value = serde_json::json!({ "examples": written, "dataset_id": dataset.id });
+    let mut value = serde_json::to_value(&report)?;
+    value["examples"] = report.rows.into();
     output.result(&value, || {
-        output.raw(&format!("{written} examples written to {}", args.file.display()));
+        output.raw(&format!("{} rows written to {}", report.rows, args.file.display()));
+        if let Some(made_of) = &report.preferences {
+            output.raw(&format!(
+                "  pairs {:?}, judged {} good and {} bad, left out {:?}; the longer answer is chosen in {:.0} %",
+                made_of.pairs,
+                made_of.good,
+                made_of.bad,
+                made_of.left_out,
+                made_of.longer_chosen * 100.0
+            ));
+        }
     });
     Ok(ExitCode::SUCCESS)
 }
 
-fn format_of(given: Option<FormatArg>, file: &Path) -> Result<FileFormat, EngineError> {
+fn export_request(args: &ExportArgs) -> Result<ExportRequest, EngineError> {
+    let time = |name: &str, given: &Option<String>| match given {
+        None => Ok(None),
+        Some(text) => parse_rfc3339(text).map(Some).ok_or_else(|| {
+            let detail = format!("\"{text}\" is no time; write it as 2026-01-31T12:00:00Z");
+            EngineError::field(name, detail)
+        }),
+    };
+    Ok(ExportRequest {
+        split: args.split.map(split_of),
+        label: args.label.clone(),
+        source: args.source,
+        min_quality: args.min_quality,
+        from_us: time("--from", &args.from)?,
+        until_us: time("--until", &args.until)?,
+        max_length_ratio: args.max_length_ratio,
+        ..ExportRequest::new(export_format_of(args.format, &args.file)?)
+    })
+}
+
+fn format_of(given: Option<FormatArg>, file: &Path) -> Result<RowFormat, EngineError> {
     match given {
-        Some(FormatArg::Jsonl) => Ok(FileFormat::Jsonl),
-        Some(FormatArg::Csv) => Ok(FileFormat::Csv),
-        None => FileFormat::of_file(file),
+        Some(FormatArg::Jsonl | FormatArg::OpenaiChat | FormatArg::Sft) => Ok(RowFormat::Jsonl),
+        Some(FormatArg::Json) => Ok(RowFormat::Json),
+        Some(FormatArg::Csv) => Ok(RowFormat::Csv),
+        Some(FormatArg::Parquet) => Ok(RowFormat::Parquet),
+        None => RowFormat::of_file(file),
     }
 }
 
@@ -216,6 +305,10 @@ fn export_format_of(given: Option<ExportFormatArg>, file: &Path) -> Result<Expor
         Some(ExportFormatArg::Jsonl) => Ok(ExportFormat::Jsonl),
         Some(ExportFormatArg::Json) => Ok(ExportFormat::Json),
         Some(ExportFormatArg::Csv) => Ok(ExportFormat::Csv),
+        Some(ExportFormatArg::Parquet) => Ok(ExportFormat::Parquet),
+        Some(ExportFormatArg::OpenaiPreference) => Ok(ExportFormat::OpenAiPreference),
+        Some(ExportFormatArg::Preference) => Ok(ExportFormat::Preference),
+        Some(ExportFormatArg::Kto) => Ok(ExportFormat::Kto),
         Some(ExportFormatArg::OpenaiChat) => Ok(ExportFormat::OpenAiChat),
         Some(ExportFormatArg::Sft) => Ok(ExportFormat::Sft),
         None => ExportFormat::of_file(file),

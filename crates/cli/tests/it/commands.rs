@@ -13,7 +13,7 @@ fn import_train_evaluate_predict_and_roll_back() {
         (&150.into(), &150.into())
     );
     let again = run_json(data, None, &["import", "intent", &file]);
-    assert_eq!(again["rejected"], 150, "a second import adds nothing");
+    assert_eq!(again["already"], 150, "a second import adds nothing");
     assert_eq!(run_json(data, None, &["train", "intent"])["version"], "1.0.0");
     assert_eq!(run_json(data, None, &["train", "intent"])["version"], "1.1.0");
     let evaluation = run_json(data, None, &["evaluate", "intent"]);

@@ -10,6 +10,7 @@
 mod cluster;
 mod commands;
 mod crash;
+mod curating;
 mod disk;
 mod gateway;
 mod history;

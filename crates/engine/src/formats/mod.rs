@@ -3,9 +3,11 @@
 
 mod chat;
 mod pairs;
+mod parquet_rows;
 mod write;
 
-pub use write::{ExportFormat, write_dataset};
+pub use write::ExportFormat;
+pub(crate) use write::RowWriter;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -8,6 +8,7 @@ mod openai;
 mod rows;
 mod table;
 mod tensorzero;
+mod trl;
 
 use std::collections::BTreeMap;
 
@@ -79,6 +80,7 @@ impl HistoryReader {
             HistorySource::Langfuse => langfuse::read(self, row),
             HistorySource::TensorZero => tensorzero::read(self, row),
             HistorySource::Argilla => argilla::read(self, row),
+            HistorySource::Trl => trl::read(self, row),
             HistorySource::Table => table::read(self, row),
         }?;
         if let Some((interaction, _)) = &mut told.interaction {
@@ -199,6 +201,37 @@ mod tests {
         let (interaction, is_reference) = told.interaction.unwrap();
         interaction.validate(i64::MAX / 2).unwrap();
         (interaction, is_reference)
+    }
+
+    #[test]
+    fn rows_of_trl_are_answers_with_what_was_said_of_them() {
+        let pair = json!({ "prompt": "hi", "chosen": "Hello.", "rejected": "What?" });
+        let told = read(HistorySource::Trl, pair).unwrap();
+        let (chat, is_reference) = told.interaction.unwrap();
+        assert_eq!(
+            (chat.input.as_str(), chat.output.as_deref(), is_reference),
+            ("hi", Some("What?"), false)
+        );
+        assert_eq!(told.feedback[0].preference.as_ref().unwrap().chosen, "Hello.");
+        let shared = json!({
+            "chosen": [{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "Hello." }],
+            "rejected": [{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "What?" }],
+        });
+        let told = read(HistorySource::Trl, shared).unwrap();
+        assert_eq!(told.interaction.unwrap().0.input, "hi");
+        assert_eq!(told.feedback[0].preference.as_ref().unwrap().rejected, "What?");
+        let kto = json!({ "prompt": "hi", "completion": "What?", "label": false });
+        let told = read(HistorySource::Trl, kto).unwrap();
+        assert_eq!(
+            (told.feedback[0].kind, told.feedback[0].up),
+            (FeedbackKind::Thumb, Some(false))
+        );
+        let sft = json!({ "prompt": "hi", "completion": "Hello." });
+        assert!(
+            read(HistorySource::Trl, sft).unwrap().interaction.unwrap().1,
+            "a gold standard"
+        );
+        assert!(read(HistorySource::Trl, json!({ "chosen": "a" })).is_err());
     }
 
     #[test]
