@@ -71,6 +71,8 @@ pub(crate) enum Command {
     /// Freeze, list, compare, tag, back up and restore datasets, and write dated snapshot files.
     #[command(subcommand)]
     Datasets(DatasetsCommand),
+    /// Show what people ask about, what goes wrong again and again, and what no label is for.
+    Topics(TopicsArgs),
     /// Look at what waits for people and judge it with single keys; or show how reviewers do.
     Review(ReviewArgs),
     /// Show or set what becomes of personal data before anything is stored.
@@ -330,12 +332,21 @@ pub(crate) enum DatasetsCommand {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct TopicsArgs {
+    /// Name of the task.
+    pub task: String,
+    /// Requests of the last days; the latest 20,000 are looked at.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=3_650))]
+    pub days: i64,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ReviewArgs {
     /// Name of the task.
     pub task: String,
-    /// Who looks at it; the user's name when absent.
-    #[arg(long = "as", value_name = "NAME")]
-    pub reviewer: Option<String>,
+    /// Who looks at it.
+    #[arg(long = "as", value_name = "NAME", default_value = "reviewer")]
+    pub reviewer: String,
     /// Only for this reason: uncertain, random, typical, suspect, mismatch, `low_rating` or `by_hand`.
     #[arg(long)]
     pub reason: Option<hone_domain::ReviewReason>,

@@ -85,6 +85,7 @@ impl ReviewVerdict {
 }
 
 /// What people are asked to look at.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReviewPolicy {
@@ -117,7 +118,7 @@ impl Default for ReviewPolicy {
         Self {
             automatic: true,
             queue_size: 200,
-            random_share: 0.15,
+            random_share: 0.1,
             per_group: 2,
             reviewers: 1,
             claim_minutes: 15,

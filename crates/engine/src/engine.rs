@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hone_domain::{Ids, ProjectId, require_name};
+use hone_domain::{Ids, ProjectId, TaskId, require_name};
 use hone_jobs::{Handler, Worker};
 use hone_learn::TrainError;
 use hone_storage::artifacts::ArtifactStore;
@@ -13,14 +13,20 @@ use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::curate::SharedNearExamples;
 use crate::predict::Router;
 use crate::privacy::Privacy;
 use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
-use crate::{CheckTriggers, CurateTask, EngineError, EvaluateRun, FillReviews, MeasureVersion, TrainModel};
+use crate::{
+    CheckTriggers, CurateTask, DiscoverTopics, EngineError, EvaluateRun, FillReviews, MeasureVersion,
+    TrainModel,
+};
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
 const TASK_CACHE: Duration = Duration::from_millis(500);
+/// How long the index of a task's examples is kept when nobody curates.
+const NEAR_INDEX_UNUSED: Duration = Duration::from_mins(10);
 /// How often a server looks whether another one has deployed something.
 const ROUTER_POLL: Duration = Duration::from_millis(250);
 
@@ -46,6 +52,7 @@ pub struct Engine {
     example_indexes: ExampleIndexes,
     tasks: Cache<(ProjectId, String), Arc<Task>>,
     privacies: Cache<ProjectId, Arc<Privacy>>,
+    near_indexes: Cache<TaskId, SharedNearExamples>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -69,6 +76,10 @@ impl Engine {
             .max_capacity(10_000)
             .time_to_live(TASK_CACHE)
             .build();
+        let near_indexes = Cache::builder()
+            .max_capacity(1_000)
+            .time_to_idle(NEAR_INDEX_UNUSED)
+            .build();
         let router = Arc::default();
         Self {
             db,
@@ -79,6 +90,7 @@ impl Engine {
             example_indexes: ExampleIndexes::default(),
             tasks,
             privacies,
+            near_indexes,
             tracker,
             stop,
         }
@@ -121,6 +133,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Cancelled when the engine stops.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// What the engine waits for when it stops.
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.tracker
@@ -128,6 +145,10 @@ impl Engine {
 
     pub(crate) fn privacies(&self) -> &Cache<ProjectId, Arc<Privacy>> {
         &self.privacies
+    }
+
+    pub(crate) fn near_indexes(&self) -> &Cache<TaskId, SharedNearExamples> {
+        &self.near_indexes
     }
 
     pub(crate) fn example_indexes(&self) -> &ExampleIndexes {
@@ -143,6 +164,7 @@ impl Engine {
             Arc::new(MeasureVersion::new(self.clone())),
             Arc::new(CheckTriggers::new(self.clone())),
             Arc::new(FillReviews::new(self.clone())),
+            Arc::new(DiscoverTopics::new(self.clone())),
         ]
     }
 

@@ -123,12 +123,17 @@ impl Engine {
         let (sender, chunks) = mpsc::channel(WAITING);
         let (tell, report) = oneshot::channel();
         let engine = self.clone();
-        // Not tracked: whoever asked may go away, which ends it.
-        tokio::spawn(async move {
+        let stop = self.stopping();
+        self.tracker().spawn(async move {
             let chunks = Sender(sender.clone());
-            match write(engine, request, chunks).await {
+            let written = tokio::select! {
+                written = write(engine, request, chunks) => written,
+                () = stop.cancelled() => Err(EngineError::ShuttingDown),
+            };
+            match written {
                 Ok(report) => drop(tell.send(report)),
-                Err(error) => drop(sender.send(Err(error)).await),
+                // Whoever has gone away misses the error too.
+                Err(error) => drop(sender.try_send(Err(error))),
             }
         });
         Export { chunks, report }

@@ -399,6 +399,8 @@ pub(crate) mod tests {
             language: None,
             topics: None,
             near_group: None,
+            near_bands: None,
+            near_seq: None,
         }
     }
 

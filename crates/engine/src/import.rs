@@ -2,7 +2,7 @@
 
 use hone_domain::{ConversationId, DecidedBy, ExampleId, ExampleOrigin, InvalidInput, NewExample};
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, examples, tasks};
+use hone_storage::{Conn, examples};
 
 use crate::curate::{Draft, Placed, standing_of};
 use crate::{Engine, EngineError};
@@ -33,7 +33,7 @@ impl Engine {
         let privacy = self.privacy(task.project()).await?;
         let mut curator = self.curator(task).await?;
         let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
+        curator.lock(&mut conn).await?;
         let mut placed = Vec::with_capacity(imports.len());
         for (index, import) in imports.into_iter().enumerate() {
             if let Some(id) = import.id
@@ -86,6 +86,7 @@ impl Engine {
             split,
             language: None,
             near_group: None,
+            near_bands: None,
             reason: format!("{origin} example"),
         }
     }

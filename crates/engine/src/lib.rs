@@ -7,6 +7,7 @@ mod csv_rows;
 mod curate;
 mod datasets;
 mod deploy;
+mod discover;
 mod effects;
 mod engine;
 mod error;
@@ -39,6 +40,7 @@ pub use curate::{
 };
 pub use datasets::{DatasetChange, DatasetComparison, DatasetLineage};
 pub use deploy::DeployRequest;
+pub use discover::{DiscoverTopics, Discovered, FailurePattern, FoundExample, Topic};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;
 pub use evaluate::{Decision, EvaluateRun};

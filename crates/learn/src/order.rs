@@ -22,7 +22,6 @@ impl SplitMix {
     }
 
     /// A number from 0 to below 1.
-    #[cfg(test)]
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }

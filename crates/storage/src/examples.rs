@@ -15,21 +15,22 @@ macro_rules! columns {
     () => {
         "id, project_id, task_id, interaction_id, conversation_id, input, label, target, input_hash, weight, status, \
          origin, is_validated, split, reason, judged_at_us, created_at_us, updated_at_us, subject_id, step, source, \
-         decided_by, quality, quality_reasons, language, topics, near_group"
+         decided_by, quality, quality_reasons, language, topics, near_group, near_bands, near_seq"
     };
 }
-pub(crate) use columns;
 
 statements! {
     UPSERT = concat!("INSERT INTO examples (", columns!(), ") VALUES \
             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-            $19, $20, $21, $22, $23, $24, $25, $26, $27) ON CONFLICT (id) DO UPDATE SET \
+            $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) ON CONFLICT (id) DO UPDATE SET \
             input = excluded.input, input_hash = excluded.input_hash, label = excluded.label, target = excluded.target, weight = excluded.weight, status = excluded.status, \
             is_validated = excluded.is_validated, split = excluded.split, reason = excluded.reason, \
             judged_at_us = excluded.judged_at_us, updated_at_us = excluded.updated_at_us, subject_id = excluded.subject_id, \
             step = excluded.step, source = excluded.source, decided_by = excluded.decided_by, quality = excluded.quality, \
             quality_reasons = excluded.quality_reasons, language = excluded.language, topics = excluded.topics, \
-            near_group = excluded.near_group");
+            near_group = excluded.near_group, near_bands = excluded.near_bands, near_seq = excluded.near_seq");
+    LIST_NEAR_AFTER = "SELECT id, near_bands, near_seq FROM examples WHERE task_id = $1 AND near_seq > $2 \
+            ORDER BY near_seq LIMIT $3";
     FIND = concat!("SELECT ", columns!(), " FROM examples WHERE id = $1");
     FIND_BY_INTERACTION = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND interaction_id = $2");
     FIND_USABLE_BY_HASH = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND input_hash = $2 \
@@ -116,6 +117,10 @@ pub struct Example {
     pub topics: Option<BTreeMap<String, String>>,
     /// Its group of near-duplicates, which never straddles the parts of a dataset.
     pub near_group: Option<Uuid>,
+    /// Bands of the input's signatures, 8 bytes each, by which near-duplicates are found.
+    pub near_bands: Option<Vec<u8>>,
+    /// Its place in the order in which the task's examples became usable.
+    pub near_seq: Option<i64>,
 }
 
 impl Example {
@@ -167,7 +172,9 @@ pub async fn upsert(conn: &mut Conn, example: &Example) -> Result<(), StorageErr
         &example.quality_reasons,
         &example.language,
         example.topics.as_ref().map(Json),
-        example.near_group
+        example.near_group,
+        &example.near_bands,
+        example.near_seq
     )?;
     Ok(())
 }
@@ -326,6 +333,24 @@ pub async fn list_usable(
         conn,
         Example,
         LIST_USABLE,
+        task.0,
+        after,
+        limit
+    )?)
+}
+
+/// The bands of examples that became usable after a place in the order of that, with their places.
+pub async fn list_near_after(
+    conn: &mut Conn,
+    task: TaskId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(Uuid, Option<Vec<u8>>, i64)>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        (Uuid, Option<Vec<u8>>, i64),
+        LIST_NEAR_AFTER,
         task.0,
         after,
         limit

@@ -34,8 +34,7 @@ statements! {
             AND conversation_id IS NOT NULL AND (conversation_id > $2 OR (conversation_id = $2 AND input_hash > $3) \
             OR $2 IS NULL) GROUP BY conversation_id, input_hash HAVING COUNT(*) > 1 \
             ORDER BY conversation_id, input_hash LIMIT $4";
-    LIST_SAME = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 AND conversation_id = $2 \
-            AND input_hash = $3 ORDER BY created_at_us, id LIMIT 20");
+    LIST_SAME = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 AND input_hash = $2 LIMIT 100");
     PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
     COUNT = "SELECT COUNT(*) FROM interactions WHERE project_id = $1 AND task_id = $2";
@@ -269,22 +268,18 @@ pub async fn list_repeated(
     )?)
 }
 
-/// The first 20 times that the same was asked in a conversation, in order.
+/// The times that the same was asked in a conversation, a hundred at most, in order. Sorted here: asked to do it, SQLite walks
+/// through all interactions of the task in that order.
 pub async fn list_same(
     conn: &mut Conn,
     task: TaskId,
     conversation: Uuid,
     input_hash: &[u8],
 ) -> Result<Vec<Interaction>, StorageError> {
-    Ok(rows!(
-        fetch_all,
-        conn,
-        Interaction,
-        LIST_SAME,
-        task.0,
-        conversation,
-        input_hash
-    )?)
+    let mut same = rows!(fetch_all, conn, Interaction, LIST_SAME, conversation, input_hash)?;
+    same.retain(|interaction| interaction.task_id == task.0);
+    same.sort_by_key(|interaction| (interaction.created_at_us, interaction.id));
+    Ok(same)
 }
 
 /// Where in the list an interaction stands; with none, after the last.

@@ -15,7 +15,7 @@ pub mod cascades;
 pub mod conversations;
 pub mod datasets;
 pub mod deployments;
-pub mod example_bands;
+pub mod discoveries;
 pub mod examples;
 pub mod feedback;
 pub mod interactions;
@@ -53,7 +53,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         conversations::STATEMENTS,
         datasets::STATEMENTS,
         deployments::STATEMENTS,
-        example_bands::STATEMENTS,
+        discoveries::STATEMENTS,
         examples::STATEMENTS,
         feedback::STATEMENTS,
         interactions::STATEMENTS,

@@ -20,6 +20,8 @@ statements! {
                     WHERE task_id = $1";
     GET_PROGRESS = "SELECT usable_examples, new_examples, new_validated, new_judged, new_correct, last_trained_at_us \
                     FROM task_progress WHERE task_id = $1";
+    GET_NEAR_SEQ = "SELECT near_seq FROM task_progress WHERE task_id = $1";
+    SET_NEAR_SEQ = "UPDATE task_progress SET near_seq = $2 WHERE task_id = $1";
     START_TRAINING = "UPDATE task_progress SET \
                       new_examples = CASE WHEN new_examples > $2 THEN new_examples - $2 ELSE 0 END, \
                       new_validated = CASE WHEN new_validated > $3 THEN new_validated - $3 ELSE 0 END, \
@@ -120,6 +122,18 @@ pub async fn add(conn: &mut Conn, task: TaskId, change: &Progress) -> Result<(),
         new_judged,
         new_correct
     )?;
+    Ok(())
+}
+
+/// The last place in the order in which the task's examples became usable. Read and set under the task's lock.
+pub async fn get_near_seq(conn: &mut Conn, task: TaskId) -> Result<i64, StorageError> {
+    let (seq,): (i64,) = rows!(fetch_one, conn, (i64,), GET_NEAR_SEQ, task.0)?;
+    Ok(seq)
+}
+
+/// Sets that place.
+pub async fn set_near_seq(conn: &mut Conn, task: TaskId, seq: i64) -> Result<(), StorageError> {
+    execute!(conn, SET_NEAR_SEQ, task.0, seq)?;
     Ok(())
 }
 

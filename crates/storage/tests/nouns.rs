@@ -66,6 +66,8 @@ fn example(number: u128) -> Example {
         language: None,
         topics: None,
         near_group: None,
+        near_bands: None,
+        near_seq: None,
     }
 }
 

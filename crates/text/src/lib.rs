@@ -3,6 +3,8 @@
 //!
 //! Called by `learn` for features and by `engine` for duplicates. Pure and synchronous; knows no product noun.
 
+mod band_groups;
+mod band_index;
 mod flaws;
 mod injection;
 mod language;
@@ -15,6 +17,8 @@ mod personal;
 mod signature;
 mod words;
 
+pub use band_groups::BandGroups;
+pub use band_index::{BandIndex, INDEXED_BANDS};
 pub use flaws::{TextFlaw, answer_flaws, input_flaws};
 pub use injection::{InjectionSigns, injection_signs};
 pub use language::language;

@@ -251,7 +251,7 @@ fn number(value: &Value, name: &str) -> f64 {
 }
 
 /// A virtual environment with scikit-learn 1.9, made when it is missing.
-fn peer() -> anyhow::Result<PathBuf> {
+pub(super) fn peer() -> anyhow::Result<PathBuf> {
     let folder = std::env::home_dir()
         .context("no home folder")?
         .join(".cache/hone-peer");
@@ -318,7 +318,7 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
 }
 
-fn read_set(file: &Path) -> anyhow::Result<TrainingSet> {
+pub(super) fn read_set(file: &Path) -> anyhow::Result<TrainingSet> {
     let mut set = TrainingSet::default();
     for line in std::fs::read_to_string(file)?.lines() {
         let row: Value = serde_json::from_str(line)?;

@@ -1,5 +1,6 @@
 //! Benchmark suites, each beside its peer in one run: medians of at least three repeats with min and max.
 
+mod curation;
 mod gateway;
 mod learn;
 mod load;
@@ -28,6 +29,8 @@ pub(crate) enum Suite {
     GatewayAlone,
     /// What is said of each text when it arrives.
     Text,
+    /// Label errors, active learning, growth of curation, exports.
+    Curation,
 }
 
 /// Runs a suite.
@@ -39,5 +42,6 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Gateway => gateway::run(true),
         Suite::GatewayAlone => gateway::run(false),
         Suite::Text => text::run(),
+        Suite::Curation => curation::run(),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod preferences;
 pub(crate) mod preview;
 pub(crate) mod register;
 pub(crate) mod show;
+pub(crate) mod topics;
 pub(crate) mod train;
 pub(crate) mod update;
 

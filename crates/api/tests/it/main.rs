@@ -3,6 +3,7 @@
 
 mod curation;
 mod desk;
+mod discovering;
 mod exporting;
 mod gateway;
 mod jobs;

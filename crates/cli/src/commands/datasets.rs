@@ -41,7 +41,7 @@ pub(super) async fn run(app: &App, command: DatasetsCommand, output: Output) -> 
             let after = app.engine.find_dataset(app.project, None, &after).await?;
             let comparison = app.engine.compare_datasets(&before, &after).await?;
             output.result(&serde_json::to_value(&comparison)?, || {
-                print_comparison(&comparison, output)
+                print_comparison(&comparison, output);
             });
         }
         DatasetsCommand::Tag { dataset, tag, remove } => {

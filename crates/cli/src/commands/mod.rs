@@ -16,6 +16,7 @@ mod privacy;
 mod review;
 mod serve;
 mod tasks;
+mod topics;
 mod train;
 mod transfer;
 
@@ -94,6 +95,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Deploy(args) => models::deploy(app, args, output).await,
         Command::Rollback(args) => models::rollback(app, args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
+        Command::Topics(args) => topics::run(app, &args, output).await,
         Command::Datasets(command) => datasets::run(app, command, output).await,
         Command::Check(_)
         | Command::Demo(_)

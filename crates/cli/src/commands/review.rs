@@ -23,11 +23,7 @@ pub(super) async fn run(app: &App, args: &ReviewArgs, output: Output) -> anyhow:
         output.result(&serde_json::to_value(&statistics)?, || print(&statistics, output));
         return Ok(ExitCode::SUCCESS);
     }
-    let reviewer = args
-        .reviewer
-        .clone()
-        .or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
-        .unwrap_or_else(|| "reviewer".to_owned());
+    let reviewer = args.reviewer.as_str();
     let filter = Filter {
         reason: args.reason,
         kind: None,
@@ -35,7 +31,7 @@ pub(super) async fn run(app: &App, args: &ReviewArgs, output: Output) -> anyhow:
     };
     let (mut answered, mut skipped) = (0, 0);
     loop {
-        let claimed = app.engine.claim_reviews(&task, &reviewer, &filter, 1).await?;
+        let claimed = app.engine.claim_reviews(&task, reviewer, &filter, 1).await?;
         let Some(claimed) = claimed.into_iter().next() else {
             output.say("nothing waits for you");
             break;

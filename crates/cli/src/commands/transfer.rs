@@ -212,20 +212,17 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
         let detail = "preferences come from feedback, not from datasets; leave --dataset out";
         return Err(EngineError::field("/format", detail).into());
     }
-    let mut export = match args.dataset {
-        Some(id) => {
-            let dataset = app.engine.get_dataset(app.project, id.into()).await?;
-            app.engine.export_dataset(dataset, request)
+    let mut export = if let Some(id) = args.dataset {
+        let dataset = app.engine.get_dataset(app.project, id.into()).await?;
+        app.engine.export_dataset(dataset, request)
+    } else {
+        if request.split.is_some() {
+            // Only what is frozen has a part.
+            let spinner = output.spinner("freezing");
+            app.engine.freeze(&task, None).await?;
+            spinner.finish_and_clear();
         }
-        None => {
-            if request.split.is_some() {
-                // Only what is frozen has a part.
-                let spinner = output.spinner("freezing");
-                app.engine.freeze(&task, None).await?;
-                spinner.finish_and_clear();
-            }
-            app.engine.export_task((*task).clone(), request)
-        }
+        app.engine.export_task((*task).clone(), request)
     };
     if args.file.as_os_str() == "-" {
         let mut out = BufWriter::new(std::io::stdout());

@@ -37,7 +37,7 @@ impl Engine {
         let task = tasks::get(&mut self.db.read().await?, TaskId(found.task_id)).await?;
         let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
+        curator.lock(&mut conn).await?;
         let decided = curator.decide(&mut conn, id, decision).await?;
         curator.write_counters(&mut conn).await?;
         conn.commit().await?;

@@ -70,6 +70,7 @@ pub(crate) struct Draft {
     pub split: Option<Split>,
     pub language: Option<String>,
     pub near_group: Option<Uuid>,
+    pub near_bands: Option<Vec<u8>>,
     pub reason: String,
 }
 
@@ -98,6 +99,7 @@ impl Draft {
             split: None,
             language: interaction.language.clone(),
             near_group: None,
+            near_bands: None,
             reason: String::new(),
         }
     }
@@ -123,6 +125,7 @@ impl Draft {
             split: None,
             language: example.language.clone(),
             near_group: None,
+            near_bands: None,
             reason: format!("{} example", example.origin),
         }
     }

@@ -6,10 +6,10 @@
 
 mod decide;
 mod draft;
+mod near;
 mod place;
 mod preview;
 mod quality;
-mod twins;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ use crate::{Engine, EngineError};
 pub use decide::ExampleDecision;
 pub(crate) use draft::{Draft, standing_of};
 pub use draft::{Placed, Rejection};
+pub(crate) use near::SharedNearExamples;
 pub(crate) use place::Curator;
 pub use preview::{CurationPreview, PreviewedChange};
 use verdict::{Verdict, judge};
@@ -82,8 +83,7 @@ impl Engine {
         let mut curator = self.curator(&task).await?;
         loop {
             let mut conn = self.db.begin().await?;
-            // One at a time: two that see the same text at once would both find no twin of it.
-            tasks::lock(&mut conn, task.task_id()).await?;
+            curator.lock(&mut conn).await?;
             let waiting = progress::list_inbox(&mut conn, task.task_id(), BATCH).await?;
             if waiting.is_empty() {
                 return Ok(report);
@@ -111,7 +111,7 @@ impl Engine {
         let mut after = Uuid::nil();
         loop {
             let mut conn = self.db.begin().await?;
-            tasks::lock(&mut conn, task.task_id()).await?;
+            curator.lock(&mut conn).await?;
             let page = examples::list_after(&mut conn, task.task_id(), after, BATCH).await?;
             let Some(last) = page.last() else {
                 return Ok(report);
@@ -151,6 +151,8 @@ impl Curator<'_> {
     pub(crate) async fn write_counters(&mut self, conn: &mut Conn) -> Result<(), EngineError> {
         let change: Progress = std::mem::take(&mut self.change);
         progress::add(conn, self.task.task_id(), &change).await?;
+        progress::set_near_seq(conn, self.task.task_id(), self.near_seq).await?;
+        self.note_committing().await;
         Ok(())
     }
 

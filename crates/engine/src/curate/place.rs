@@ -8,15 +8,14 @@ use hone_domain::{CurationStep, DecidedBy, ExampleStatus, PersonalHandling, Spli
 use hone_storage::examples::Example;
 use hone_storage::progress::Progress;
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, OptionalText, StoredText, conversations, example_bands, examples};
+use hone_storage::{Conn, OptionalText, StoredText, conversations, examples, progress, tasks};
 use hone_text::{injection_signs, moderation};
 use uuid::Uuid;
 
 use super::draft::{Draft, Placed, Rejection};
+use super::near::{GROUP_SIMILARITY, Near, SharedNearExamples};
 use super::quality::{Judged, Quality, quality};
-use super::twins::{GROUP_SIMILARITY, Near, find_near, keys_of};
 use crate::privacy::PersonalCleaner;
-use crate::record::signatures;
 use crate::{Engine, EngineError, Served};
 
 /// What placing the examples of a task needs, looked up once.
@@ -26,6 +25,9 @@ pub(crate) struct Curator<'a> {
     cleaner: PersonalCleaner,
     /// Classifiers that say what an example is about, with their names and tasks.
     classifiers: Vec<(String, Arc<Task>, Arc<Served>)>,
+    near: SharedNearExamples,
+    /// The last place in the order in which the task's examples became usable.
+    pub near_seq: i64,
     /// What has become of the counters of the task since they were last written.
     pub change: Progress,
 }
@@ -47,12 +49,32 @@ impl Engine {
             task,
             cleaner: privacy.cleaner_of(&task.policy.curation.personal_data),
             classifiers,
+            near: self.near_examples(task.task_id()),
+            near_seq: 0,
             change: Progress::default(),
         })
     }
 }
 
 impl Curator<'_> {
+    /// Lets nobody else curate the task until the transaction ends: two that see the same text at once would both find no twin
+    /// of it. Called first in each transaction.
+    pub async fn lock(&mut self, conn: &mut Conn) -> Result<(), EngineError> {
+        let task = self.task.task_id();
+        tasks::lock(conn, task).await?;
+        self.change = Progress::default();
+        self.near_seq = progress::get_near_seq(conn, task).await?;
+        if self.task.policy.curation.near_duplicates > 0.0 {
+            self.near.lock().await.catch_up(conn, task, self.near_seq).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that what was placed is about to be committed.
+    pub(super) async fn note_committing(&self) {
+        self.near.lock().await.has_read_up_to(self.near_seq);
+    }
+
     /// Takes a draft through the steps and stores it as approved, or as rejected by the first step that does so. A person's
     /// approval passes all steps but consent.
     pub async fn place(
@@ -90,20 +112,19 @@ impl Curator<'_> {
         if let Some(rejection) = self.yield_to_twin(conn, &mut draft, own_id).await? {
             return self.reject(conn, draft, earlier, Some(quality), rejection).await;
         }
-        if let Some(rejection) = self
+        let (rejection, bands) = self
             .yield_to_near(conn, &mut draft, own_id, quality.score)
-            .await?
-        {
+            .await?;
+        if let Some(rejection) = rejection {
             return self.reject(conn, draft, earlier, Some(quality), rejection).await;
         }
+        draft.near_bands = bands;
         let topics = self.topics(&draft.input)?;
         let example = self
             .store(conn, draft, earlier, Some(quality), topics, None)
             .await?;
-        if self.task.policy.curation.near_duplicates > 0.0 {
-            for keys in keys_of(self.task.id, &signatures(&example.input.0)) {
-                example_bands::put(conn, example.project_id, example.id, &keys).await?;
-            }
+        if let Some(bands) = &example.near_bands {
+            self.near.lock().await.add(example.id, bands);
         }
         Ok(Placed::Approved(example.id))
     }
@@ -196,26 +217,25 @@ impl Curator<'_> {
     }
 
     /// Rejects usable examples with nearly the same text and the same target that are not as good, or says which is better.
-    /// Those that are left are in one group, which never straddles the parts of a dataset.
+    /// Those that are left are in one group, which never straddles the parts of a dataset. Gives the bands of the text too.
     async fn yield_to_near(
         &mut self,
         conn: &mut Conn,
         draft: &mut Draft,
         own_id: Option<Uuid>,
         score: f64,
-    ) -> Result<Option<Rejection>, EngineError> {
+    ) -> Result<(Option<Rejection>, Option<Vec<u8>>), EngineError> {
         let threshold = self.task.policy.curation.near_duplicates;
         if threshold <= 0.0 {
-            return Ok(None);
+            return Ok((None, None));
         }
-        let near = find_near(
-            conn,
-            self.task.id,
-            &draft.input,
-            own_id,
-            threshold.min(GROUP_SIMILARITY),
-        )
-        .await?;
+        let least = threshold.min(GROUP_SIMILARITY);
+        let shared = self.near.clone();
+        let known = shared.lock().await;
+        let (near, bands) = known
+            .find(conn, self.task.id, &draft.input, own_id, least)
+            .await?;
+        drop(known);
         let is_removed = |near: &Near, draft: &Draft| {
             near.similarity >= threshold
                 && draft.decided_by != DecidedBy::Person
@@ -232,7 +252,7 @@ impl Curator<'_> {
         }) = better
         {
             let reason = format!("{:.0} % the same as example {}", similarity * 100.0, example.id);
-            return Ok(Some(Rejection::new(CurationStep::NearDuplicates, reason)));
+            return Ok((Some(Rejection::new(CurationStep::NearDuplicates, reason)), None));
         }
         for near in near {
             let group = near.example.near_group.unwrap_or(near.example.id);
@@ -249,7 +269,7 @@ impl Curator<'_> {
                     .await?;
             }
         }
-        Ok(None)
+        Ok((None, Some(bands)))
     }
 
     /// Rejects an example in favour of a draft, which takes over its part of datasets: a text that was held out is not learned
@@ -371,6 +391,11 @@ impl Curator<'_> {
             quality_reasons: quality.map(|quality| quality.reasons),
             topics,
             near_group: draft.near_group,
+            near_seq: draft.near_bands.is_some().then(|| {
+                self.near_seq += 1;
+                self.near_seq
+            }),
+            near_bands: draft.near_bands,
         };
         examples::upsert(conn, &example).await?;
         let is_usable = example.is_usable();

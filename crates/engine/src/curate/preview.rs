@@ -3,7 +3,7 @@
 use hone_domain::{CurationPolicy, ExampleStatus, InteractionId};
 use hone_storage::examples::Example;
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, examples, progress, tasks};
+use hone_storage::{Conn, examples, progress};
 use uuid::Uuid;
 
 use super::{CurationReport, Curator};
@@ -57,7 +57,7 @@ impl Engine {
         }
         let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
+        curator.lock(&mut conn).await?;
         let mut preview = CurationPreview::default();
         let limit = MAX_CONSIDERED as i64 + 1;
         let mut waiting = progress::list_inbox(&mut conn, task.task_id(), limit).await?;

@@ -97,7 +97,7 @@ impl ParquetRows {
         let rows = std::mem::take(&mut self.waiting);
         let mut group = self.writer.next_row_group().map_err(unwritable)?;
         let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string());
-        let texts: [&dyn Fn(&DatasetRow) -> Option<String>; 5] = [
+        let texts: [Text<'_>; 5] = [
             &|row| Some(row.id.to_string()),
             &|row| row.split.map(|split| split.as_str().to_owned()),
             &|row| Some(row.input.clone()),
@@ -131,13 +131,15 @@ fn split_levels<T>(values: impl Iterator<Item = Option<T>>) -> (Vec<T>, Vec<i16>
     (known, levels)
 }
 
+/// The text of a row in a column.
+type Text<'a> = &'a dyn Fn(&DatasetRow) -> Option<String>;
 type Group<'a> = SerializedRowGroupWriter<'a, Shared>;
 
 fn write_texts(
     group: &mut Group<'_>,
     rows: &[DatasetRow],
     is_required: bool,
-    text: &dyn Fn(&DatasetRow) -> Option<String>,
+    text: Text<'_>,
 ) -> Result<(), EngineError> {
     let texts = rows
         .iter()

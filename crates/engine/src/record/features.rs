@@ -51,7 +51,8 @@ pub(crate) fn signatures(text: &str) -> Vec<Signature> {
     SIGNER.with_borrow_mut(|signer| signer.sign(text).collect())
 }
 
-fn band_bytes(signatures: &[Signature]) -> Vec<u8> {
+/// Bands as they are stored.
+pub(crate) fn band_bytes(signatures: &[Signature]) -> Vec<u8> {
     let bands = signatures.iter().flat_map(Signature::bands);
     bands.flat_map(|band| band.to_le_bytes()).collect()
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub(crate) use self::features::{TextFeatures, bands_of_bytes, kind_names, signatures};
+pub(crate) use self::features::{TextFeatures, band_bytes, bands_of_bytes, kind_names, signatures};
 use self::writer::Writer;
 use crate::EngineError;
 use crate::privacy::{PersonalCleaner, Privacy};

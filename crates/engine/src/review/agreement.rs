@@ -87,7 +87,7 @@ impl Engine {
         let judged: Vec<Judged<'_>> = answers
             .iter()
             .filter(|answer| answer.verdict != ReviewVerdict::Skip)
-            .filter_map(|answer| Judged::of(answer, items.get(&answer.review_id)?))
+            .filter_map(|answer| Some(Judged::of(answer, items.get(&answer.review_id)?)))
             .collect();
         let by_item = group(&judged, |judged| judged.answer.review_id);
         let shared: Vec<&Vec<&Judged<'_>>> = by_item.values().filter(|answers| answers.len() > 1).collect();
@@ -115,14 +115,14 @@ struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    fn of(answer: &'a ReviewAnswer, review: &Review) -> Option<Self> {
+    fn of(answer: &'a ReviewAnswer, review: &Review) -> Self {
         let value = said(
             review,
             answer.verdict,
             answer.label.as_deref(),
             answer.text.0.as_deref(),
         );
-        Some(Self { answer, value })
+        Self { answer, value }
     }
 }
 

@@ -132,9 +132,9 @@ impl Engine {
         let review = self.get_review(project, id).await?;
         let task = tasks::get(&mut self.db.read().await?, TaskId(review.task_id)).await?;
         answer.check(&task, &review)?;
-        let curator = self.curator(&task).await?;
+        let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
+        curator.lock(&mut conn).await?;
         let now_us = self.ids.now_us();
         let claim = reviews::find_claim(&mut conn, id, token).await?;
         let claim = claim
@@ -248,7 +248,7 @@ impl Engine {
         }
         let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
-        tasks::lock(&mut conn, task.task_id()).await?;
+        curator.lock(&mut conn).await?;
         let now_us = self.ids.now_us();
         let outcome = json!({ "verdict": answer.verdict, "label": answer.label, "by": editor });
         let closed = reviews::close(&mut conn, id, ReviewState::Decided, Some(&outcome), now_us).await?;

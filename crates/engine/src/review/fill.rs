@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use hone_domain::{AnswerSource, InteractionStatus, ReviewKind, ReviewReason, ReviewState, TaskKind};
+use hone_domain::{
+    AnswerSource, InteractionStatus, ReviewKind, ReviewPolicy, ReviewReason, ReviewState, TaskKind,
+};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_storage::interactions::Interaction;
 use hone_storage::reviews::{self, Filter};
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, examples, interactions, tasks};
-use rustc_hash::FxHashMap;
+use hone_text::BandGroups;
 use uuid::Uuid;
 
 use super::ReviewDraft;
@@ -20,9 +22,6 @@ pub(crate) const FILL_REVIEWS: &str = "FillReviews";
 /// Interactions read at a time, and looked at in one go at most.
 const PAGE: i64 = 500;
 const MAX_CONSIDERED: usize = 20_000;
-/// Two texts that share so many bands of their signatures have about .75 of their shingles in common: of 21 bands of 6
-/// values, 21 * .75^6 = 3.7 are the same.
-const SAME_BANDS: usize = 4;
 /// An open item of which the model has become so sure gives way.
 const SURE_MARGIN: f64 = 0.95;
 
@@ -65,10 +64,10 @@ impl Engine {
             report.considered += page.len();
             for interaction in page {
                 if can_be_asked(task, &interaction) && !is_known(&mut conn, task, &interaction).await? {
-                    candidates.extend(self.candidate(task, served.as_deref(), interaction)?);
+                    candidates.push(self.candidate(task, served.as_deref(), interaction)?);
                 }
             }
-            candidates = self.chosen(task, candidates);
+            candidates = chosen(&task.policy.review, candidates);
         }
         drop(conn);
         let mut conn = self.db.begin().await?;
@@ -82,13 +81,13 @@ impl Engine {
         Ok(report)
     }
 
-    /// How much would be learned from an interaction. `None` where nobody can tell, and the draw did not fall on it.
+    /// How much would be learned from an interaction.
     fn candidate(
         &self,
         task: &Task,
         served: Option<&Served>,
         interaction: Interaction,
-    ) -> Result<Option<Candidate>, EngineError> {
+    ) -> Result<Candidate, EngineError> {
         let (mut priority, mut suggestion, mut details) = (None, interaction.label.clone(), None);
         if let Some(served) = served.filter(|served| served.model.classifier().is_some()) {
             let answer = self.predict(task, served, &interaction.input.0)?;
@@ -105,7 +104,7 @@ impl Engine {
             Some(_) => ReviewReason::Uncertain,
             None => ReviewReason::Typical,
         };
-        Ok(Some(Candidate {
+        Ok(Candidate {
             priority: if is_drawn {
                 self.draw()
             } else {
@@ -115,46 +114,7 @@ impl Engine {
             reason,
             suggestion,
             details,
-        }))
-    }
-
-    /// Those that teach most: the highest priorities within each reason's share of the queue, few of each group of
-    /// near-duplicates. Of what is typical, one of each of the largest groups.
-    fn chosen(&self, task: &Task, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-        let policy = &task.policy.review;
-        candidates.sort_by(|a, b| b.priority.total_cmp(&a.priority));
-        let mut groups = NearIndex::default();
-        let mut kept: Vec<(Candidate, usize)> = Vec::new();
-        let mut by_reason: BTreeMap<ReviewReason, usize> = BTreeMap::new();
-        for candidate in candidates {
-            let bands = bands_of_bytes(candidate.interaction.near_bands.as_deref().unwrap_or_default());
-            let (group, size) = groups.add(&bands);
-            let is_typical = candidate.reason == ReviewReason::Typical;
-            let most_of_group = if is_typical { 1 } else { policy.per_group };
-            if size > most_of_group {
-                continue;
-            }
-            let room = match candidate.reason {
-                ReviewReason::Random => (policy.queue_size as f64 * policy.random_share).ceil() as usize,
-                // What is typical is known when all have been seen.
-                ReviewReason::Typical => usize::MAX,
-                _ => policy.queue_size,
-            };
-            let count = by_reason.entry(candidate.reason).or_default();
-            if *count < room {
-                *count += 1;
-                kept.push((candidate, group));
-            }
-        }
-        let largest = groups.sizes.iter().copied().max().unwrap_or(1).max(1) as f64;
-        for (candidate, group) in &mut kept {
-            if candidate.reason == ReviewReason::Typical {
-                candidate.priority = candidate.priority.max(groups.sizes[*group] as f64 / largest);
-            }
-        }
-        kept.sort_by(|a, b| b.0.priority.total_cmp(&a.0.priority));
-        kept.truncate(2 * policy.queue_size);
-        kept.into_iter().map(|(candidate, _)| candidate).collect()
+        })
     }
 
     /// Takes what teaches least off the queue when there is more in it than wanted.
@@ -224,39 +184,42 @@ impl Engine {
     }
 }
 
-/// Groups of texts by the bands that they share.
-#[derive(Default)]
-struct NearIndex {
-    by_band: FxHashMap<u64, Vec<usize>>,
-    sizes: Vec<usize>,
-}
-
-impl NearIndex {
-    /// Adds a text; gives its group and how many are in it now.
-    fn add(&mut self, bands: &[u64]) -> (usize, usize) {
-        let mut shared: FxHashMap<usize, usize> = FxHashMap::default();
-        for group in bands.iter().filter_map(|band| self.by_band.get(band)).flatten() {
-            *shared.entry(*group).or_default() += 1;
+/// Those that teach most: the highest priorities within each reason's share of the queue, few of each group of
+/// near-duplicates. Of what is typical, one of each of the largest groups.
+fn chosen(policy: &ReviewPolicy, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.priority.total_cmp(&a.priority));
+    let mut groups = BandGroups::default();
+    let mut kept: Vec<(Candidate, usize)> = Vec::new();
+    let mut by_reason: BTreeMap<ReviewReason, usize> = BTreeMap::new();
+    for candidate in candidates {
+        let bands = bands_of_bytes(candidate.interaction.near_bands.as_deref().unwrap_or_default());
+        let (group, size) = groups.add(&bands);
+        let is_typical = candidate.reason == ReviewReason::Typical;
+        let most_of_group = if is_typical { 1 } else { policy.per_group };
+        if size > most_of_group {
+            continue;
         }
-        let nearest = shared
-            .into_iter()
-            .max_by_key(|&(group, count)| (count, usize::MAX - group));
-        let group = match nearest {
-            Some((group, count)) if count >= SAME_BANDS => group,
-            _ => {
-                self.sizes.push(0);
-                self.sizes.len() - 1
-            }
+        let room = match candidate.reason {
+            ReviewReason::Random => (policy.queue_size as f64 * policy.random_share).ceil() as usize,
+            // What is typical is known when all have been seen.
+            ReviewReason::Typical => usize::MAX,
+            _ => policy.queue_size,
         };
-        self.sizes[group] += 1;
-        // The first text of a group stands for it.
-        if self.sizes[group] == 1 {
-            for &band in bands {
-                self.by_band.entry(band).or_default().push(group);
-            }
+        let count = by_reason.entry(candidate.reason).or_default();
+        if *count < room {
+            *count += 1;
+            kept.push((candidate, group));
         }
-        (group, self.sizes[group])
     }
+    let largest = groups.sizes().iter().copied().max().unwrap_or(1).max(1) as f64;
+    for (candidate, group) in &mut kept {
+        if candidate.reason == ReviewReason::Typical {
+            candidate.priority = candidate.priority.max(groups.sizes()[*group] as f64 / largest);
+        }
+    }
+    kept.sort_by(|a, b| b.0.priority.total_cmp(&a.0.priority));
+    kept.truncate(2 * policy.queue_size);
+    kept.into_iter().map(|(candidate, _)| candidate).collect()
 }
 
 /// Whether anything is learned from what people say of an interaction.
@@ -334,25 +297,5 @@ impl Handler for FillReviews {
 
     fn run<'a>(&'a self, context: &'a JobContext) -> HandlerFuture<'a> {
         Box::pin(self.fill(context))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::signatures;
-
-    #[test]
-    fn texts_that_share_bands_are_one_group() {
-        let mut index = NearIndex::default();
-        let bands = |text: &str| *signatures(text)[0].bands();
-        let text = "where is the parcel that I ordered on Monday the third of May in your shop in Berlin";
-        assert_eq!(index.add(&bands(text)), (0, 1));
-        assert_eq!(index.add(&bands(&format!("{text} please"))), (0, 2));
-        assert_eq!(
-            index.add(&bands("how do I reset the password of my account")),
-            (1, 1)
-        );
-        assert_eq!(index.add(&[]), (2, 1));
     }
 }

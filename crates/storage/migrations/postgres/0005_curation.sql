@@ -25,12 +25,18 @@ ALTER TABLE examples ADD COLUMN topics JSONB;
 ALTER TABLE examples ADD COLUMN near_group UUID;
 CREATE INDEX examples_rejected ON examples (task_id, step, created_at_us, id) WHERE status = 'rejected';
 CREATE INDEX examples_by_near_group ON examples (near_group) WHERE near_group IS NOT NULL;
-CREATE INDEX examples_by_subject ON examples (subject_id) WHERE subject_id IS NOT NULL;
+CREATE INDEX examples_by_subject ON examples (task_id, subject_id) WHERE subject_id IS NOT NULL;
 
--- The usable example that was last seen with a band; the key mixes the task and the band's hash.
-CREATE TABLE example_bands (
-    band BIGINT PRIMARY KEY NOT NULL,
-    project_id UUID NOT NULL,
-    example_id UUID NOT NULL
-);
+-- The bands by which near-duplicates of an example are found, and its place in the order in which a task's examples became
+-- usable: who keeps an index of the bands reads on from where they were.
+ALTER TABLE examples ADD COLUMN near_bands BYTEA;
+ALTER TABLE examples ADD COLUMN near_seq BIGINT;
+ALTER TABLE task_progress ADD COLUMN near_seq BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX examples_by_near_seq ON examples (task_id, near_seq) WHERE near_seq IS NOT NULL;
+
+-- With the project first and the time last: otherwise all feedback of a project is walked through.
+DROP INDEX feedback_by_interaction;
+CREATE INDEX feedback_of_interaction ON feedback (project_id, interaction_id, created_at_us, id)
+    WHERE interaction_id IS NOT NULL;
+
 CREATE INDEX subjects_opted_out ON subjects (project_id) WHERE opted_out_at_us IS NOT NULL;
