@@ -16,6 +16,8 @@ use crate::{DatasetRow, DatasetStatistics, Engine, EngineError};
 
 /// Rows read at a time.
 const PAGE: usize = 10_000;
+/// Letters of a text that a comparison keeps.
+const MAX_SHOWN_CHARS: usize = 200;
 /// Changes that a comparison lists of each kind; all are counted.
 const MAX_LISTED: usize = 100;
 /// What a backup begins with.
@@ -30,7 +32,7 @@ pub struct DatasetComparison {
     pub added: usize,
     /// Examples that went.
     pub removed: usize,
-    /// Examples whose label or answer changed.
+    /// Examples whose label, answer or text changed.
     pub changed: usize,
     /// Examples whose part changed.
     pub moved: usize,
@@ -87,6 +89,11 @@ struct Seen {
     answer: String,
     split: Option<Split>,
     input: String,
+}
+
+/// The first letters of a text, for lists of changes.
+fn beginning(text: &str) -> String {
+    text.chars().take(MAX_SHOWN_CHARS).collect()
 }
 
 fn answer_of(row: &DatasetRow) -> String {
@@ -200,7 +207,11 @@ impl Engine {
             return Err(refuse(detail));
         }
         let size_bytes = bytes.len() as i64;
+        for tag in &header.tags {
+            require_name("/file/tags", tag)?;
+        }
         let (statistics, bytes) = run_blocking(move || statistics_of_bytes(bytes)).await??;
+        let example_count = statistics.by_split.values().sum::<usize>() as i64;
         let content_hash = self.artifacts.put(bytes).await?;
         let dataset = Dataset {
             id: header.id,
@@ -208,15 +219,17 @@ impl Engine {
             task_id: task.id,
             content_hash,
             size_bytes,
-            example_count: header.example_count,
+            example_count,
             statistics: serde_json::to_value(statistics)
                 .map_err(|error| EngineError::Dataset(error.to_string()))?,
             created_at_us: hone_domain::parse_rfc3339(&header.created_at)
                 .unwrap_or_else(|| self.ids.now_us()),
         };
         let mut conn = self.db.begin().await?;
-        let there = datasets::find(&mut conn, task.project(), DatasetId(header.id)).await?;
-        if there.is_some_and(|there| there.content_hash != dataset.content_hash) {
+        let there = datasets::find_anywhere(&mut conn, DatasetId(header.id)).await?;
+        let is_other =
+            |there: &Dataset| there.task_id != task.id || there.content_hash != dataset.content_hash;
+        if there.as_ref().is_some_and(is_other) {
             return Err(EngineError::id_is_taken("dataset", header.id));
         }
         let stored = datasets::insert(&mut conn, &dataset).await?;
@@ -271,7 +284,7 @@ fn compare(mut old: DatasetReader, mut new: DatasetReader) -> Result<DatasetComp
             let seen = Seen {
                 answer: answer_of(&row),
                 split: row.split,
-                input: row.input,
+                input: beginning(&row.input),
             };
             before.insert(row.id, seen);
         }
@@ -315,6 +328,12 @@ impl DatasetComparison {
             Some(seen) if seen.answer != answer => {
                 (&mut self.changed, "changed", Some(seen.answer), Some(answer))
             }
+            Some(seen) if seen.input != beginning(&row.input) => (
+                &mut self.changed,
+                "changed",
+                Some(seen.input),
+                Some(beginning(&row.input)),
+            ),
             Some(seen) if seen.split != row.split => {
                 (&mut self.moved, "moved", part(seen.split), part(row.split))
             }
@@ -328,7 +347,7 @@ impl DatasetComparison {
             self.changes.push(DatasetChange {
                 id: row.id,
                 what,
-                input: row.input.clone(),
+                input: beginning(&row.input),
                 before,
                 after,
             });

@@ -14,7 +14,9 @@ use crate::preferences::{PreferenceFilter, PreferenceStatistics, Preferences};
 use crate::{DatasetRow, Engine, EngineError, ExportFormat};
 
 /// Rows read at a time.
-const PAGE: i64 = 2_000;
+const PAGE: i64 = 1_000;
+/// A piece of the file is given when it has so many bytes.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks that wait for whoever takes them.
 const WAITING: usize = 4;
 
@@ -54,6 +56,40 @@ impl ExportRequest {
         }
     }
 
+    /// Refuses numbers that cannot be, and filters that the format knows nothing of.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let refuse = |pointer: &str, detail: &str| Err(EngineError::field(pointer, detail));
+        if self
+            .min_quality
+            .is_some_and(|quality| !(0.0..=1.0).contains(&quality))
+        {
+            return refuse("/min_quality", "give a number from 0 to 1");
+        }
+        if self
+            .max_length_ratio
+            .is_some_and(|ratio| !(1.0..=1e6).contains(&ratio))
+        {
+            return refuse("/max_length_ratio", "give 1 or more");
+        }
+        if !self.format.is_of_preferences() {
+            return match self.max_length_ratio {
+                Some(_) => refuse("/max_length_ratio", "is for formats of preferences alone"),
+                None => Ok(()),
+            };
+        }
+        for (pointer, is_there) in [
+            ("/split", self.split.is_some()),
+            ("/label", self.label.is_some()),
+            ("/min_quality", self.min_quality.is_some()),
+        ] {
+            if is_there {
+                let detail = "preferences come from feedback and have none; filter by from, until, source or max_length_ratio";
+                return refuse(pointer, detail);
+            }
+        }
+        Ok(())
+    }
+
     fn takes(&self, row: &DatasetRow) -> bool {
         let is_in_time = |from: Option<i64>, until: Option<i64>| {
             let judged = row.judged_at.as_deref().and_then(hone_domain::parse_rfc3339);
@@ -87,10 +123,30 @@ pub struct ExportReport {
 /// An export that is being written.
 #[derive(Debug)]
 pub struct Export {
-    /// The file, piece by piece; an error ends it.
-    pub chunks: mpsc::Receiver<Result<Bytes, EngineError>>,
-    /// What was written, once it is.
-    pub report: oneshot::Receiver<ExportReport>,
+    chunks: mpsc::Receiver<Bytes>,
+    written: Option<oneshot::Receiver<Result<ExportReport, EngineError>>>,
+    report: Option<ExportReport>,
+}
+
+impl Export {
+    /// The next piece of the file; `None` when all of it has been given. What broke off ends with an error and never like a
+    /// file that is whole.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, EngineError> {
+        if let Some(chunk) = self.chunks.recv().await {
+            return Ok(Some(chunk));
+        }
+        let Some(written) = self.written.take() else {
+            return Ok(None);
+        };
+        let broke_off = |_| EngineError::Dataset("the export broke off".to_owned());
+        self.report = Some(written.await.map_err(broke_off)??);
+        Ok(None)
+    }
+
+    /// What was written, once all of it has been given.
+    pub fn report(&self) -> Option<&ExportReport> {
+        self.report.as_ref()
+    }
 }
 
 impl Engine {
@@ -121,22 +177,22 @@ impl Engine {
         F: Future<Output = Result<ExportReport, EngineError>> + Send + 'static,
     {
         let (sender, chunks) = mpsc::channel(WAITING);
-        let (tell, report) = oneshot::channel();
+        let (tell, written) = oneshot::channel();
         let engine = self.clone();
         let stop = self.stopping();
         self.tracker().spawn(async move {
-            let chunks = Sender(sender.clone());
             let written = tokio::select! {
-                written = write(engine, request, chunks) => written,
+                written = write(engine, request, Sender(sender)) => written,
                 () = stop.cancelled() => Err(EngineError::ShuttingDown),
             };
-            match written {
-                Ok(report) => drop(tell.send(report)),
-                // Whoever has gone away misses the error too.
-                Err(error) => drop(sender.try_send(Err(error))),
-            }
+            // Whoever has gone away misses what became of it.
+            let _ = tell.send(written);
         });
-        Export { chunks, report }
+        Export {
+            chunks,
+            written: Some(written),
+            report: None,
+        }
     }
 
     async fn write_task(
@@ -164,8 +220,7 @@ impl Engine {
             let Some(last) = page.last() else { break };
             after = last.id;
             let rows: Vec<DatasetRow> = page.into_iter().map(row_of).collect();
-            writer.write_examples(&rows)?;
-            sender.send(writer.take()).await?;
+            write_rows(&mut writer, &rows, sender).await?;
         }
         finish(writer, sender, None).await
     }
@@ -184,8 +239,7 @@ impl Engine {
                 break;
             }
             rows.retain(|row| request.takes(row));
-            writer.write_examples(&rows)?;
-            sender.send(writer.take()).await?;
+            write_rows(&mut writer, &rows, sender).await?;
         }
         finish(writer, sender, None).await
     }
@@ -225,6 +279,17 @@ impl Engine {
     }
 }
 
+/// Writes rows one by one, so that what waits does not grow with their texts.
+async fn write_rows(writer: &mut RowWriter, rows: &[DatasetRow], sender: &Sender) -> Result<(), EngineError> {
+    for row in rows {
+        writer.write_example(row)?;
+        if writer.waiting_bytes() >= CHUNK_BYTES {
+            sender.send(writer.take()).await?;
+        }
+    }
+    sender.send(writer.take()).await
+}
+
 async fn finish(
     writer: RowWriter,
     sender: &Sender,
@@ -236,14 +301,14 @@ async fn finish(
 }
 
 /// The way to whoever takes the chunks.
-struct Sender(mpsc::Sender<Result<Bytes, EngineError>>);
+struct Sender(mpsc::Sender<Bytes>);
 
 impl Sender {
     async fn send(&self, chunk: Vec<u8>) -> Result<(), EngineError> {
         if chunk.is_empty() {
             return Ok(());
         }
-        let sent = self.0.send(Ok(chunk.into())).await;
+        let sent = self.0.send(chunk.into()).await;
         sent.map_err(|_| EngineError::ShuttingDown)
     }
 }

@@ -191,10 +191,8 @@ impl Engine {
                 return Err(frozen_elsewhere(task));
             }
             for (example, split) in examples.by_ref().take(PAGE as usize) {
-                let is_settled =
-                    example.split.as_deref() == Some(split.as_str()) && example.status == ExampleStatus::Used;
-                // One that was superseded before it had a part stays out: its successor gets a part of its own.
-                if is_settled || examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
+                // One that was superseded or rejected meanwhile stays out: its successor gets a part of its own.
+                if examples::freeze(&mut conn, ExampleId(example.id), split.as_str()).await? {
                     let weight = example.weight * ageing.factor(example.judged_at_us);
                     rows.push(DatasetRow::of(example, Some(split), weight));
                 }

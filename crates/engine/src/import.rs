@@ -4,7 +4,7 @@ use hone_domain::{ConversationId, DecidedBy, ExampleId, ExampleOrigin, InvalidIn
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, examples};
 
-use crate::curate::{Draft, Placed, standing_of};
+use crate::curate::{Curator, Draft, Placed, standing_of};
 use crate::{Engine, EngineError};
 
 /// What became of an example that was brought in.
@@ -36,8 +36,13 @@ impl Engine {
         curator.lock(&mut conn).await?;
         let mut placed = Vec::with_capacity(imports.len());
         for (index, import) in imports.into_iter().enumerate() {
-            if let Some(id) = import.id
-                && let Some(earlier) = find_earlier(&mut conn, task, id, &import, index).await?
+            let id = import.id;
+            let mut draft = self.draft_of(task, import, origin);
+            privacy.cleaner().clean(&mut draft.input);
+            privacy.cleaner().clean_option(&mut draft.target);
+            privacy.cleaner().clean_option(&mut draft.label);
+            if let Some(id) = id
+                && let Some(earlier) = find_earlier(&mut conn, &curator, id, &draft, index).await?
             {
                 placed.push(ImportedExample {
                     placed: earlier,
@@ -45,9 +50,6 @@ impl Engine {
                 });
                 continue;
             }
-            let mut draft = self.draft_of(task, import, origin);
-            privacy.cleaner().clean(&mut draft.input);
-            privacy.cleaner().clean_option(&mut draft.target);
             placed.push(ImportedExample {
                 placed: curator.place(&mut conn, draft, None).await?,
                 is_new: true,
@@ -92,20 +94,22 @@ impl Engine {
     }
 }
 
-/// What became of the example with this id when it was added.
+/// What became of the example with this id when it was added. What a person has said of it since is no other content.
 async fn find_earlier(
     conn: &mut Conn,
-    task: &Task,
+    curator: &Curator<'_>,
     id: ExampleId,
-    import: &NewExample,
+    draft: &Draft,
     index: usize,
 ) -> Result<Option<Placed>, EngineError> {
     let Some(earlier) = examples::find(conn, id).await? else {
         return Ok(None);
     };
-    let same_content = (&earlier.input.0, &earlier.label, &earlier.target.0)
-        == (&import.input, &import.label, &import.target);
-    if earlier.task_id != task.id || !same_content {
+    let said = curator.as_learned(draft);
+    let same_content =
+        (&earlier.input.0, &earlier.label, &earlier.target.0) == (&said.input, &said.label, &said.target);
+    let is_same = same_content || earlier.decided_by == DecidedBy::Person;
+    if earlier.task_id != curator.task.id || !is_same {
         let detail = format!("{id} is taken by another example; send another id or Idempotency-Key");
         return Err(EngineError::field(format!("/examples/{index}/id"), detail));
     }

@@ -4,9 +4,12 @@
 //! later is chosen over the earlier, and a thumb or a rating judges an answer alone. Each row is checked, cleaned of personal data by the
 //! task's rule, and given once.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use hone_domain::{FeedbackKind, FeedbackSource, Preference, SubjectId, prompt_messages};
+use hone_domain::{
+    FeedbackKind, FeedbackSource, PersonalHandling, Preference, SECOND_US, SubjectId, prompt_messages,
+};
 use hone_storage::feedback::{self, Feedback};
 use hone_storage::interactions::{self, Interaction};
 use hone_storage::tasks::Task;
@@ -24,6 +27,8 @@ const PAGE: i64 = 500;
 /// Ratings from which on an answer is good, and up to which it is bad.
 const GOOD_RATING: f64 = 4.0;
 const BAD_RATING: f64 = 2.0;
+/// Without messages or turns, the same words are asked again when they come so soon after.
+const SOON_US: i64 = 600 * SECOND_US;
 /// Two answers of about the same length: neither is more than so many times as long as the other.
 const SAME_LENGTH: f64 = 1.25;
 
@@ -77,14 +82,15 @@ pub struct PreferenceStatistics {
     pub left_out: BTreeMap<&'static str, usize>,
     /// Mean characters of chosen and of rejected answers.
     pub mean_chars: (f64, f64),
-    /// Share of pairs whose longer answer is chosen; .5 where length says nothing.
-    pub longer_chosen: f64,
+    /// Share of pairs whose longer answer is chosen, those of equal length by half: .5 where length says nothing. Absent without
+    /// pairs.
+    pub longer_chosen: Option<f64>,
     /// Pairs whose answers are of about the same length (neither more than 1.25 times as long).
     pub same_length: usize,
     #[serde(skip)]
     chars: (usize, usize),
     #[serde(skip)]
-    longer: usize,
+    longer: f64,
 }
 
 impl PreferenceStatistics {
@@ -97,11 +103,15 @@ impl PreferenceStatistics {
         *self.pairs.entry(origin).or_default() += 1;
         let (chosen, rejected) = (pair.chosen.chars().count(), pair.rejected.chars().count());
         self.chars = (self.chars.0 + chosen, self.chars.1 + rejected);
-        self.longer += usize::from(chosen > rejected);
+        self.longer += match chosen.cmp(&rejected) {
+            Ordering::Greater => 1.0,
+            Ordering::Equal => 0.5,
+            Ordering::Less => 0.0,
+        };
         self.same_length += usize::from(length_ratio(pair) <= SAME_LENGTH);
         let count = self.pair_count() as f64;
         self.mean_chars = (self.chars.0 as f64 / count, self.chars.1 as f64 / count);
-        self.longer_chosen = self.longer as f64 / count;
+        self.longer_chosen = Some(self.longer / count);
     }
 
     fn leave_out(&mut self, why: &'static str) {
@@ -219,6 +229,10 @@ impl<'a> Preferences<'a> {
             self.statistics.leave_out("opted_out");
             return Ok(None);
         }
+        if self.was_said_anew(conn, said).await? {
+            self.statistics.leave_out("said_anew");
+            return Ok(None);
+        }
         let prompt = prompt_of(&interaction);
         let row = if let (FeedbackKind::Preference, Some(text)) = (said.kind, &said.preference.0) {
             let Ok(Preference { chosen, rejected }) = serde_json::from_str(text) else {
@@ -277,7 +291,7 @@ impl<'a> Preferences<'a> {
             return Ok(Vec::new());
         }
         let mut rows = Vec::new();
-        for before in earlier {
+        for before in earlier.iter().filter(|before| is_asked_again(before, last)) {
             let (Some(chosen), Some(rejected)) = (last.output.0.clone(), before.output.0.clone()) else {
                 continue;
             };
@@ -301,6 +315,24 @@ impl<'a> Preferences<'a> {
         }))
     }
 
+    /// Whether somebody has said something else of the same answer later: a thumb or a rating counts until there is another or an
+    /// edit, an edit until there is another one. Choices stand side by side.
+    async fn was_said_anew(&self, conn: &mut Conn, said: &Feedback) -> Result<bool, EngineError> {
+        let Some(id) = said
+            .interaction_id
+            .filter(|_| said.kind != FeedbackKind::Preference)
+        else {
+            return Ok(false);
+        };
+        let all = feedback::list_of_interaction(conn, self.task.project(), id.into()).await?;
+        let is_edit = |row: &Feedback| row.kind == FeedbackKind::Correction && row.text.0.is_some();
+        let judges = |row: &Feedback| matches!(row.kind, FeedbackKind::Thumb | FeedbackKind::Rating);
+        let later = all.iter().skip_while(|row| row.id != said.id).skip(1);
+        Ok(later
+            .into_iter()
+            .any(|row| is_edit(row) || (judges(said) && judges(row))))
+    }
+
     async fn has_opted_out(&self, conn: &mut Conn, interaction: &Interaction) -> Result<bool, EngineError> {
         match interaction.subject_id {
             Some(subject) => Ok(conversations::is_opted_out(conn, SubjectId(subject)).await?),
@@ -313,7 +345,10 @@ impl<'a> Preferences<'a> {
         self.cleaner.clean(&mut pair.chosen);
         self.cleaner.clean(&mut pair.rejected);
         let ratio = self.filter.max_length_ratio;
-        let problem = if hone_text::normalise(&pair.chosen) == hone_text::normalise(&pair.rejected) {
+        let texts = [pair.chosen.as_str(), pair.rejected.as_str()];
+        let problem = if let Some(problem) = self.shared_problem(&pair.prompt, &texts) {
+            Some(problem)
+        } else if hone_text::normalise(&pair.chosen) == hone_text::normalise(&pair.rejected) {
             Some("same_answers")
         } else if is_empty(&pair.rejected) {
             Some("empty")
@@ -334,11 +369,14 @@ impl<'a> Preferences<'a> {
     fn checked_judged(&mut self, mut judged: Judged) -> Option<PreferenceRow> {
         self.clean_prompt(&mut judged.prompt);
         self.cleaner.clean(&mut judged.completion);
-        let problem = if judged.good {
-            answer_problem(&judged.completion)
-        } else {
-            is_empty(&judged.completion).then_some("empty")
-        };
+        let shared = self.shared_problem(&judged.prompt, &[judged.completion.as_str()]);
+        let problem = shared.or_else(|| {
+            if judged.good {
+                answer_problem(&judged.completion)
+            } else {
+                is_empty(&judged.completion).then_some("empty")
+            }
+        });
         let key = [&judged.completion, &judged.good.to_string()];
         if let Some(problem) = problem.or_else(|| self.repeated(&judged.prompt, &key)) {
             self.statistics.leave_out(problem);
@@ -350,6 +388,21 @@ impl<'a> Preferences<'a> {
             self.statistics.bad += 1;
         }
         Some(PreferenceRow::Judged(judged))
+    }
+
+    /// What keeps any row out: a prompt that is no text, or personal data where the task rejects it.
+    fn shared_problem(&self, prompt: &[Value], answers: &[&str]) -> Option<&'static str> {
+        if let Some(problem) = prompt_problem(prompt) {
+            return Some(problem);
+        }
+        if self.cleaner.handling() != PersonalHandling::Reject {
+            return None;
+        }
+        let asked = prompt.iter().filter_map(|message| message["content"].as_str());
+        let has_any = asked
+            .chain(answers.iter().copied())
+            .any(|text| !self.cleaner.kinds_in(text).is_empty());
+        has_any.then_some("personal_data")
     }
 
     fn clean_prompt(&self, prompt: &mut [Value]) {
@@ -365,16 +418,7 @@ impl<'a> Preferences<'a> {
 
     /// Whether the same row was given before.
     fn repeated(&mut self, prompt: &[Value], texts: &[&String]) -> Option<&'static str> {
-        let mut hasher = blake3::Hasher::new();
-        for message in prompt {
-            hasher.update(message.to_string().as_bytes());
-        }
-        for text in texts {
-            hasher.update(&[0]);
-            hasher.update(text.as_bytes());
-        }
-        let mut key = [0; 16];
-        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        let key = row_key(prompt, texts);
         (!self.seen.insert(key)).then_some("repeated")
     }
 }
@@ -385,6 +429,46 @@ fn from_us(filter: &PreferenceFilter) -> i64 {
 
 fn is_empty(text: &str) -> bool {
     text.trim().is_empty()
+}
+
+/// Whether one request is another one asked again: with the same messages before it, or, where these are not known, at the same
+/// turn or soon after. The same words at another place of a conversation ask for something else.
+fn is_asked_again(before: &Interaction, after: &Interaction) -> bool {
+    if before.request.0.is_some() || after.request.0.is_some() {
+        return prompt_of(before) == prompt_of(after);
+    }
+    match (before.turn, after.turn) {
+        (Some(before), Some(after)) => before == after,
+        _ => after.created_at_us - before.created_at_us <= SOON_US,
+    }
+}
+
+/// Why the messages before an answer cannot be written as all tools take them: calls of tools and pictures are no texts.
+fn prompt_problem(prompt: &[Value]) -> Option<&'static str> {
+    let is_plain = |message: &Value| {
+        matches!(
+            message["role"].as_str(),
+            Some("system" | "developer" | "user" | "assistant")
+        ) && message["content"]
+            .as_str()
+            .is_some_and(|content| !is_empty(content))
+    };
+    (!prompt.iter().all(is_plain)).then_some("no_text")
+}
+
+/// By what two rows are the same.
+pub(crate) fn row_key(prompt: &[Value], texts: &[&String]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for message in prompt {
+        hasher.update(message.to_string().as_bytes());
+    }
+    for text in texts {
+        hasher.update(&[0]);
+        hasher.update(text.as_bytes());
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    key
 }
 
 /// Why an answer cannot be one to learn from.

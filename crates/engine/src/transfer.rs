@@ -10,6 +10,10 @@ use serde_json::Value;
 use crate::csv_rows::CsvRows;
 use crate::{EngineError, RowFormat, read_rows};
 
+/// Refused lines that are listed; the rest is counted.
+const MAX_LISTED: usize = 1_000;
+/// What a cell begins with that a spreadsheet runs as a formula.
+pub(crate) const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 /// The longest line that is read; a longer one is refused without holding it.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -33,8 +37,21 @@ pub struct ImportReport {
     pub rejected: usize,
     /// Lines that were brought in before.
     pub already: usize,
-    /// Lines that could not be read.
+    /// Lines that could not be read, the first thousand of them.
     pub refused: Vec<RefusedLine>,
+    /// Further ones that are not listed.
+    pub more_refused: usize,
+}
+
+impl ImportReport {
+    /// Notes a line that was not taken.
+    pub fn refuse(&mut self, line: usize, problem: String) {
+        if self.refused.len() < MAX_LISTED {
+            self.refused.push(RefusedLine { line, problem });
+        } else {
+            self.more_refused += 1;
+        }
+    }
 }
 
 /// The fields of one line or row, under the names that the documents and other tools use. Others are passed over: files
@@ -54,7 +71,7 @@ struct Line {
     target: Option<String>,
     #[serde(default)]
     weight: Option<f64>,
-    #[serde(default)]
+    #[serde(default, alias = "conversation_id")]
     conversation: Option<String>,
     #[serde(default)]
     split: Option<Split>,
@@ -232,6 +249,7 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
     let headers: csv::StringRecord = headers.iter().map(|name| name.to_lowercase()).collect();
     while let Some((number, row)) = rows.next()? {
         let line = row.and_then(|row| {
+            let row: csv::StringRecord = row.iter().map(without_guard).collect();
             row.deserialize::<Line>(Some(&headers))
                 .map_err(|error| error.to_string())
         });
@@ -242,6 +260,14 @@ fn read_csv(file: impl BufRead, visit: Visit<'_>) -> Result<(), EngineError> {
         )?;
     }
     Ok(())
+}
+
+/// A cell without the apostrophe that keeps spreadsheets from running it as a formula, as our own exports write it.
+fn without_guard(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(formula) if formula.starts_with(FORMULA_STARTS) => formula,
+        _ => cell,
+    }
 }
 
 #[cfg(test)]
@@ -322,6 +348,16 @@ mod tests {
                 || problem.contains("the row has label, question"),
             "{problem}"
         );
+    }
+
+    #[test]
+    fn a_cell_that_was_guarded_comes_back_as_it_was() {
+        let seen = read(b"text,label\n'=SUM(A1),x\n'tis fine,y\n=1+1,z\n", RowFormat::Csv);
+        let inputs: Vec<&str> = seen
+            .iter()
+            .map(|(_, line)| line.as_ref().unwrap().input.as_str())
+            .collect();
+        assert_eq!(inputs, ["=SUM(A1)", "'tis fine", "=1+1"]);
     }
 
     #[test]

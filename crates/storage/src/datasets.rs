@@ -10,12 +10,14 @@ statements! {
               created_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (task_id, content_hash) DO NOTHING";
     FIND = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
             FROM datasets WHERE project_id = $1 AND id = $2";
+    FIND_ANYWHERE = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
+            FROM datasets WHERE id = $1";
     FIND_BY_HASH = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
                     FROM datasets WHERE task_id = $1 AND content_hash = $2";
     LIST = "SELECT id, project_id, task_id, content_hash, size_bytes, example_count, statistics, created_at_us \
             FROM datasets WHERE project_id = $1 AND (task_id = $2 OR $2 IS NULL) \
             AND ((created_at_us, id) < (SELECT created_at_us, id FROM datasets WHERE id = $3) OR $3 IS NULL) \
-            AND (id IN (SELECT dataset_id FROM dataset_tags WHERE tag = $4) OR $4 IS NULL) \
+            AND (id IN (SELECT dataset_id FROM dataset_tags WHERE project_id = $1 AND tag = $4) OR $4 IS NULL) \
             ORDER BY created_at_us DESC, id DESC LIMIT $5";
     ADD_TAG = "INSERT INTO dataset_tags (dataset_id, tag, project_id, created_at_us) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (dataset_id, tag) DO NOTHING";
@@ -86,6 +88,11 @@ pub async fn find(
     id: DatasetId,
 ) -> Result<Option<Dataset>, StorageError> {
     Ok(rows!(fetch_optional, conn, Dataset, FIND, project.0, id.0)?)
+}
+
+/// The dataset with this id, whichever project it belongs to: whether an id is free.
+pub async fn find_anywhere(conn: &mut Conn, id: DatasetId) -> Result<Option<Dataset>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Dataset, FIND_ANYWHERE, id.0)?)
 }
 
 /// Datasets made before `before`, latest first; those with a tag or all.

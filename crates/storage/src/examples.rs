@@ -46,11 +46,12 @@ statements! {
             AND status IN ('approved', 'used')");
     LIST_USABLE = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') ORDER BY id LIMIT $3");
-    MERGE_NEAR_GROUPS = "UPDATE examples SET near_group = $3 WHERE task_id = $1 AND (near_group = $2 OR id = $2)";
+    MERGE_NEAR_GROUPS = "UPDATE examples SET near_group = $2 WHERE near_group = $1 OR id = $1";
     LIST_TO_EXPORT = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 \
             AND status IN ('approved', 'used') AND (split = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) \
             AND (source = $5 OR $5 IS NULL) AND (quality >= $6 OR $6 IS NULL) AND (judged_at_us >= $7 OR $7 IS NULL) \
-            AND (judged_at_us < $8 OR $8 IS NULL) ORDER BY id LIMIT $9");
+            AND (judged_at_us < $8 OR $8 IS NULL) AND (subject_id IS NULL OR NOT EXISTS (SELECT 1 FROM subjects \
+            WHERE subjects.id = examples.subject_id AND opted_out_at_us IS NOT NULL)) ORDER BY id LIMIT $9");
     FREEZE = "UPDATE examples SET status = 'used', split = $2 WHERE id = $1 AND status IN ('approved', 'used')";
 }
 
@@ -277,7 +278,8 @@ pub async fn list_after(
     Ok(rows!(fetch_all, conn, Example, LIST_AFTER, task.0, after, limit)?)
 }
 
-/// Usable examples in the order of their ids after `after`, of a part or all; the filter's times are those of the judgement.
+/// Usable examples in the order of their ids after `after`, of a part or all, without those of subjects who have opted out; the
+/// filter's times are those of the judgement.
 pub async fn list_to_export(
     conn: &mut Conn,
     task: TaskId,
@@ -358,13 +360,8 @@ pub async fn list_near_after(
 }
 
 /// Makes two groups of near-duplicates one.
-pub async fn merge_near_groups(
-    conn: &mut Conn,
-    task: TaskId,
-    group: Uuid,
-    into: Uuid,
-) -> Result<(), StorageError> {
-    execute!(conn, MERGE_NEAR_GROUPS, task.0, group, into)?;
+pub async fn merge_near_groups(conn: &mut Conn, group: Uuid, into: Uuid) -> Result<(), StorageError> {
+    execute!(conn, MERGE_NEAR_GROUPS, group, into)?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ statements! {
     LIST_EARLY = "SELECT f.id, f.interaction_id, i.task_id, i.label FROM feedback AS f JOIN interactions AS i \
                   ON i.project_id = f.project_id AND i.id = f.interaction_id \
                   WHERE f.project_id = $1 AND f.task_id IS NULL AND f.interaction_id IS NOT NULL \
-                  AND (f.interaction_id = $2 OR $2 IS NULL) ORDER BY f.id LIMIT 1000";
+                  AND (f.interaction_id = $2 OR $2 IS NULL) ORDER BY f.interaction_id, f.id LIMIT 1000";
     COUNT_EARLY = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM feedback WHERE project_id = $1 AND task_id IS NULL \
                    AND interaction_id IS NOT NULL LIMIT 1) AS first_row";
     JOIN_EARLY = concat!("UPDATE feedback SET task_id = $3, detected_label = $4, \

@@ -30,10 +30,9 @@ statements! {
             ORDER BY created_at_us, id LIMIT $4");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
             AND project_id = $2 ORDER BY turn NULLS LAST, created_at_us, id LIMIT $3");
-    LIST_REPEATED = "SELECT conversation_id, input_hash FROM interactions WHERE task_id = $1 \
-            AND conversation_id IS NOT NULL AND (conversation_id > $2 OR (conversation_id = $2 AND input_hash > $3) \
-            OR $2 IS NULL) GROUP BY conversation_id, input_hash HAVING COUNT(*) > 1 \
-            ORDER BY conversation_id, input_hash LIMIT $4";
+    LIST_REPEATED = "SELECT conversation_id, input_hash FROM interactions WHERE conversation_id IS NOT NULL \
+            AND (conversation_id, input_hash) > ($2, $3) AND CASE WHEN task_id = $1 THEN 1 ELSE 0 END = 1 \
+            GROUP BY conversation_id, input_hash HAVING COUNT(*) > 1 ORDER BY conversation_id, input_hash LIMIT $4";
     LIST_SAME = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 AND input_hash = $2 LIMIT 100");
     PLACE = "SELECT created_at_us, id FROM interactions WHERE project_id = $1 AND id = $2";
     CONTENT_HASH = "SELECT content_hash FROM interactions WHERE project_id = $1 AND id = $2";
@@ -255,7 +254,8 @@ pub async fn list_repeated(
     after: Option<&(Uuid, Vec<u8>)>,
     limit: i64,
 ) -> Result<Vec<(Uuid, Vec<u8>)>, StorageError> {
-    let (conversation, input_hash) = after.cloned().unzip();
+    // The condition on the task is written so that no index of tasks is taken for it.
+    let (conversation, input_hash) = after.cloned().unwrap_or_default();
     Ok(rows!(
         fetch_all,
         conn,
@@ -263,7 +263,7 @@ pub async fn list_repeated(
         LIST_REPEATED,
         task.0,
         conversation,
-        input_hash.clone(),
+        &input_hash,
         limit
     )?)
 }

@@ -20,7 +20,7 @@ statements! {
     FIND_OF = concat!("SELECT ", columns!(), " FROM reviews WHERE task_id = $1 AND kind = $2 \
               AND (interaction_id = $3 OR example_id = $4)");
     REOPEN = "UPDATE reviews SET reason = $2, priority = $3, label = $4, suggestion = $5, details = $6, state = 'open' \
-              WHERE id = $1 AND state IN ('open', 'dropped')";
+              WHERE id = $1 AND (state = 'dropped' OR (state = 'open' AND claimed = 0 AND done = 0))";
     SET_PRIORITY = "UPDATE reviews SET priority = $2, suggestion = $3 WHERE id = $1 AND state = 'open'";
     LIST_OPEN = concat!("SELECT ", columns!(), " FROM reviews WHERE task_id = $1 AND state = 'open' \
               AND ((priority, id) < (SELECT priority, id FROM reviews WHERE id = $2) OR $2 IS NULL) \
@@ -55,7 +55,7 @@ statements! {
     CLOSE = "UPDATE reviews SET state = $2, outcome = $3, decided_at_us = $4 WHERE id = $1 AND state IN ('open', 'disputed')";
     WANT_MORE = "UPDATE reviews SET wanted = wanted + 1 WHERE id = $1";
     COUNT_OPEN = "SELECT reason, COUNT(*) FROM reviews WHERE task_id = $1 AND state = 'open' GROUP BY reason";
-    DROP_LEAST = "UPDATE reviews SET state = 'dropped' WHERE id IN (SELECT id FROM reviews WHERE task_id = $1 \
+    DROP_LEAST = "UPDATE reviews SET state = 'dropped' WHERE state = 'open' AND claimed = 0 AND done = 0 AND id IN (SELECT id FROM reviews WHERE task_id = $1 \
               AND state = 'open' AND reason = $2 AND gold_label IS NULL AND claimed = 0 AND done = 0 \
               ORDER BY priority, id LIMIT $3)";
     GET_PROGRESS = "SELECT after_us, after_id FROM review_progress WHERE task_id = $1";
@@ -214,7 +214,7 @@ pub async fn find_of(
     )?)
 }
 
-/// Asks about an item for another reason, unless it is settled.
+/// Asks about an item for another reason, unless it is settled or somebody is looking at it.
 pub async fn reopen(conn: &mut Conn, id: Uuid, review: &Review) -> Result<bool, StorageError> {
     let details = review.details.as_ref().map(Json);
     let reopened = execute!(

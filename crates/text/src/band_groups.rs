@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 const SAME_BANDS: usize = 4;
 
 /// Groups of texts that are nearly the same, by what they share with the first of each group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BandGroups {
     by_band: FxHashMap<u64, Vec<usize>>,
     sizes: Vec<usize>,

@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
 use hone_domain::{FeedbackSource, Scope, Split};
 use hone_engine::{Export, ExportFormat, ExportRequest};
 
@@ -61,12 +60,6 @@ enum ExportFormatParam {
 impl ExportParams {
     /// What is asked for.
     pub fn request(self) -> Result<ExportRequest, Problem> {
-        if self
-            .max_length_ratio
-            .is_some_and(|ratio| !(1.0..=1e6).contains(&ratio))
-        {
-            return Err(Problem::field("/query/max_length_ratio", "give 1 or more"));
-        }
         let format = match self.format {
             None | Some(ExportFormatParam::Jsonl) => ExportFormat::Jsonl,
             Some(ExportFormatParam::Json) => ExportFormat::Json,
@@ -78,7 +71,7 @@ impl ExportParams {
             Some(ExportFormatParam::Preference) => ExportFormat::Preference,
             Some(ExportFormatParam::Kto) => ExportFormat::Kto,
         };
-        Ok(ExportRequest {
+        let request = ExportRequest {
             split: self.split,
             label: self.label,
             source: self.source,
@@ -87,7 +80,9 @@ impl ExportParams {
             until_us: time("/query/until", self.until.as_deref())?,
             max_length_ratio: self.max_length_ratio,
             ..ExportRequest::new(format)
-        })
+        };
+        request.check()?;
+        Ok(request)
     }
 }
 
@@ -119,12 +114,15 @@ pub(crate) async fn handle(
 
 /// The file as it is written. An error in the middle ends the reply without its end, so that nobody takes it for whole.
 pub(crate) fn streamed(format: ExportFormat, export: Export) -> Response {
-    let chunks = futures::stream::unfold(export.chunks, |mut chunks| async {
-        chunks.recv().await.map(|chunk| (chunk, chunks))
-    });
-    let chunks = chunks.inspect(|chunk| {
-        if let Err(error) = chunk {
-            tracing::error!(%error, "an export broke off");
+    let chunks = futures::stream::unfold(Some(export), |export| async {
+        let mut export = export?;
+        match export.next_chunk().await {
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(export))),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(%error, "an export broke off");
+                Some((Err(error), None))
+            }
         }
     });
     (

@@ -248,3 +248,191 @@ async fn no_personal_data_is_stored_where_the_project_redacts() {
         .unwrap();
     assert!(!json!(examples(&app, "").await).to_string().contains("bob@"));
 }
+
+/// Pieces that are recognised, in texts as people write them.
+const PERSONAL: [&str; 8] = [
+    "I am ann@example.com and wait",
+    "call me on +49 30 901820 tomorrow",
+    "my card is 4111 1111 1111 1111",
+    "ssn 123-45-6789 of mine",
+    "pay DE89 3704 0044 0532 0130 00 please",
+    "it came from 10.218.6.131 today",
+    "my password is hunter22, help",
+    "ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ, or card ٤١١١ ١١١١ ١١١١ ١١١١",
+];
+
+fn texts_in(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| texts_in(item, found)),
+        Value::Object(fields) => {
+            let said = [
+                "input",
+                "output",
+                "target",
+                "text",
+                "preference",
+                "messages",
+                "content",
+                "prompt",
+            ];
+            let said = said
+                .iter()
+                .chain(&["completion", "chosen", "rejected", "request", "details"]);
+            for name in said {
+                texts_in(&fields.get(*name).cloned().unwrap_or_default(), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn assert_clean(value: &Value, place: &str) {
+    let mut texts = Vec::new();
+    texts_in(value, &mut texts);
+    for text in texts {
+        assert_eq!(hone_text::find_personal(&text), [], "{place}: {text}");
+    }
+}
+
+/// Whatever the project and the task do with personal data, and whichever way a text comes: recorded, edited, chosen, reviewed,
+/// imported. What the project replaces is nowhere in what is stored, what either replaces nowhere in what is learned from.
+#[tokio::test]
+async fn no_personal_data_is_left_whichever_way_it_comes() {
+    for (project, task) in [
+        ("keep", "redact"),
+        ("keep", "pseudonymise"),
+        ("redact", "keep"),
+        ("redact", "pseudonymise"),
+        ("pseudonymise", "redact"),
+    ] {
+        let policy = json!({ "curation": { "personal_data": { "handling": task }, "near_duplicates": 0.0 },
+            "review": { "automatic": false, "gold_share": 0.0, "random_share": 0.0 } });
+        let app = app_with(TaskKind::Generate, policy).await;
+        let privacy = serde_json::from_value(json!({ "personal_data": { "handling": project } })).unwrap();
+        app.engine.set_privacy(app.project, &privacy).await.unwrap();
+        for (number, piece) in PERSONAL.iter().enumerate() {
+            let interaction = json!({
+                "task": "desk", "input": format!("{number}: {piece}"), "output": format!("You say that {piece}."),
+                "request": { "messages": [{ "role": "user", "content": piece }] }, "conversation": "all",
+            });
+            let id = liked(&app, interaction).await;
+            let said = match number % 4 {
+                0 => {
+                    json!({ "interaction_id": id, "kind": "correction", "text": format!("Better: {piece}.") })
+                }
+                1 => {
+                    json!({ "interaction_id": id, "kind": "preference", "preference": { "chosen": format!("Yes, {piece}."), "rejected": "No." } })
+                }
+                2 => {
+                    json!({ "interaction_id": id, "kind": "comment", "text": format!("They wrote {piece}.") })
+                }
+                _ => {
+                    let review = json!({ "task": "desk", "interaction_id": id });
+                    app.post("/v1/reviews", &review).await;
+                    let (_, claimed) = app.post("/v1/reviews/claim", &json!({ "task": "desk" })).await;
+                    let path = format!("/v1/reviews/{}", claimed[0]["id"].as_str().unwrap());
+                    let answer = json!({ "token": claimed[0]["token"], "verdict": "correct", "text": format!("Right: {piece}.") });
+                    assert_eq!(app.post(&path, &answer).await.0, 200);
+                    continue;
+                }
+            };
+            assert_eq!(app.post("/v1/feedback", &said).await.0, 201);
+            app.clock.advance_us(1_000);
+        }
+        let imports: Vec<Value> = PERSONAL
+            .iter()
+            .map(|piece| json!({ "input": format!("imported {piece}"), "target": format!("So {piece}.") }))
+            .collect();
+        app.post("/v1/examples", &json!({ "task": "desk", "examples": imports }))
+            .await;
+        app.run_jobs().await;
+        let place = format!("project {project}, task {task}");
+        if project != "keep" {
+            for path in [
+                "/v1/interactions?limit=100",
+                "/v1/feedback?limit=100",
+                "/v1/reviews?task=desk&state=decided",
+            ] {
+                let (_, stored) = app.get(path).await;
+                assert!(!stored["items"].as_array().unwrap().is_empty(), "{path}");
+                stored["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|item| assert_clean(item, &format!("{place}, {path}")));
+            }
+        }
+        let learned = examples(&app, "&limit=100").await;
+        assert!(learned.len() >= 2 * PERSONAL.len(), "{}", learned.len());
+        learned.iter().for_each(|example| assert_clean(example, &place));
+        for format in [
+            "jsonl",
+            "openai_chat",
+            "sft",
+            "openai_preference",
+            "preference",
+            "kto",
+        ] {
+            let file = reqwest::Client::new()
+                .get(format!(
+                    "{}/v1/examples/export?task=desk&format={format}",
+                    app.address
+                ))
+                .bearer_auth(&app.key);
+            let file = file.send().await.unwrap().text().await.unwrap();
+            assert!(!file.is_empty(), "{format}");
+            for line in file.lines() {
+                assert_clean(
+                    &serde_json::from_str(line).unwrap(),
+                    &format!("{place}, {format}"),
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_of_all_scripts_are_curated_and_told_apart() {
+    let app = app_with(TaskKind::Classify, json!({})).await;
+    let texts = [
+        ("أين طردي الذي طلبته الأسبوع الماضي؟", "ar"),
+        ("我上周订购的包裹在哪里？", "zh"),
+        ("先週注文した荷物はどこですか。", "ja"),
+        ("मेरा पार्सल कहाँ है जो मैंने पिछले सप्ताह मंगाया था?", "hi"),
+        ("where is my parcel 📦🚚 that I ordered?", "en"),
+        ("where is الطرد of mine, שלום, please", "en"),
+        ("wh\u{200b}ere is the\u{200d} letter that I sent", "en"),
+    ];
+    let examples_of = |label: &str| -> Vec<Value> {
+        texts
+            .iter()
+            .map(|(text, _)| json!({ "input": text, "label": label }))
+            .collect()
+    };
+    let (_, placed) = app
+        .post(
+            "/v1/examples",
+            &json!({ "task": "desk", "examples": examples_of("order") }),
+        )
+        .await;
+    assert!(
+        placed
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["status"] == "approved"),
+        "{placed}"
+    );
+    let stored = examples(&app, "").await;
+    for (text, language) in texts {
+        let example = stored.iter().find(|row| row["input"] == text).unwrap();
+        assert_eq!(example["language"], language, "{text}");
+    }
+    // The same with marks that nobody sees, or without, is the same.
+    let again = json!([{ "input": "where is the letter that I sent", "label": "order" }]);
+    let (_, placed) = app
+        .post("/v1/examples", &json!({ "task": "desk", "examples": again }))
+        .await;
+    assert_eq!(placed[0]["status"], "rejected", "{placed}");
+}

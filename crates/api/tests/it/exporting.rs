@@ -1,6 +1,6 @@
 //! Exports: filters, preference formats, several pages, what is checked before it is given.
 
-use hone_domain::TaskKind;
+use hone_domain::{TaskKind, TaskPolicy};
 use hone_engine::{TrainingFormat, check_file};
 use hone_testkit::TestApp;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 async fn app_with(kind: TaskKind) -> TestApp {
     let app = TestApp::of_kind("sqlite").await.unwrap();
     app.engine
-        .create_task(app.project, "desk", kind, Default::default(), None)
+        .create_task(app.project, "desk", kind, TaskPolicy::default(), None)
         .await
         .unwrap();
     app
@@ -97,7 +97,14 @@ async fn what_is_exported_can_be_filtered_and_is_never_cut_at_a_page() {
         frozen.lines().count() as u64,
         dataset["statistics"]["by_split"]["test"].as_u64().unwrap()
     );
-    for wrong in ["&format=xml", "&from=yesterday", "&max_length_ratio=0.5"] {
+    for wrong in [
+        "&format=xml",
+        "&from=yesterday",
+        "&max_length_ratio=0.5",
+        "&min_quality=2",
+        "&format=kto&label=a",
+        "&max_length_ratio=2",
+    ] {
         assert_eq!(
             app.get(&format!("/v1/examples/export?task=desk{wrong}")).await.0,
             422,
@@ -176,6 +183,6 @@ async fn what_people_prefer_becomes_pairs_and_judged_answers() {
         (statistics["good"].as_u64(), statistics["bad"].as_u64()),
         (Some(1), Some(1))
     );
-    assert_eq!(statistics["left_out"], json!({ "refusal": 1, "repeated": 1 }));
+    assert_eq!(statistics["left_out"], json!({ "refusal": 1, "said_anew": 1 }));
     assert_eq!(statistics["longer_chosen"], 1.0);
 }

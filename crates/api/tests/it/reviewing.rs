@@ -128,19 +128,18 @@ async fn two_who_race_for_an_item_do_not_both_get_it() {
             let id = record(&app, labelled(&format!("text number {number}"), "order")).await;
             ask_about(&app, json!({ "task": "desk", "interaction_id": id })).await;
         }
-        let racing = (0..16).map(|number| {
+        let mut racing = tokio::task::JoinSet::new();
+        for number in 0..16 {
             let (engine, task) = (app.engine.clone(), task.clone());
-            tokio::spawn(async move {
+            racing.spawn(async move {
                 let name = format!("reviewer {number}");
-                engine
-                    .claim_reviews(&task, &name, &Filter::default(), 1)
-                    .await
-                    .unwrap()
-            })
-        });
+                engine.claim_reviews(&task, &name, &Filter::default(), 1).await
+            });
+        }
         let mut given: Vec<uuid::Uuid> = Vec::new();
-        for one in racing.collect::<Vec<_>>() {
-            given.extend(one.await.unwrap().into_iter().map(|claimed| claimed.review.id));
+        while let Some(one) = racing.join_next().await {
+            let claimed = one.unwrap().unwrap();
+            given.extend(claimed.into_iter().map(|claimed| claimed.review.id));
         }
         given.sort_unstable();
         let count = given.len();

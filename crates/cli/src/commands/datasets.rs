@@ -208,8 +208,8 @@ async fn snapshot(app: &App, task: &str, folder: &Path, output: Output) -> anyho
     let request = ExportRequest::new(ExportFormat::OpenAiChat);
     let mut export = app.engine.export_dataset(dataset.clone(), request);
     let mut bytes = Vec::new();
-    while let Some(chunk) = export.chunks.recv().await {
-        bytes.extend_from_slice(&chunk?);
+    while let Some(chunk) = export.next_chunk().await? {
+        bytes.extend_from_slice(&chunk);
     }
     write_whole(&file, &bytes)?;
     app.engine.tag_dataset(&dataset, &name).await?;

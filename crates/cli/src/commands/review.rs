@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use hone_domain::{HOUR_US, ReviewKind, ReviewState, ReviewVerdict, TaskKind};
-use hone_engine::{ClaimedReview, NewReviewAnswer, ReviewStatistics};
+use hone_engine::{ClaimedReview, EngineError, NewReviewAnswer, ReviewStatistics};
 use hone_storage::reviews::{Filter, Review};
 use hone_storage::tasks::Task;
 use serde_json::{Value, json};
@@ -81,40 +81,62 @@ async fn answer_one(
 
 async fn give_back(app: &App, claimed: &ClaimedReview) -> anyhow::Result<()> {
     let id = claimed.review.id.into();
-    Ok(app.engine.release_review(app.project, id, claimed.token).await?)
+    match app.engine.release_review(app.project, id, claimed.token).await {
+        // The claim has run out: somebody else has it.
+        Ok(()) | Err(EngineError::Conflict(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints an item with what can be said of it.
 fn show(task: &Task, review: &Review, output: Output) {
-    output.say(format!("\n── {} ──────────────", review.reason));
-    output.say(format!("asked     {}", review.input.0));
+    output.say(visible(&format!("\n── {} ──────────────", review.reason)));
+    output.say(visible(&format!("asked     {}", review.input.0)));
     if review.kind == ReviewKind::Pair {
-        output.say(format!("first     {}", review.output.0.as_deref().unwrap_or("")));
-        output.say(format!(
+        output.say(visible(&format!(
+            "first     {}",
+            review.output.0.as_deref().unwrap_or("")
+        )));
+        output.say(visible(&format!(
             "second    {}",
             review.alternative.0.as_deref().unwrap_or("")
-        ));
+        )));
         return;
     }
     if task.kind == TaskKind::Generate {
-        output.say(format!("answered  {}", review.output.0.as_deref().unwrap_or("")));
+        output.say(visible(&format!(
+            "answered  {}",
+            review.output.0.as_deref().unwrap_or("")
+        )));
     } else if let Some(label) = &review.label {
-        output.say(format!("label     {label}"));
+        output.say(visible(&format!("label     {label}")));
     }
     for (number, label) in alternatives(review).iter().enumerate() {
-        output.say(format!("     {}    {label}", number + 1));
+        output.say(visible(&format!("     {}    {label}", number + 1)));
     }
     for neighbour in list(review, "neighbours") {
         let text = neighbour["input"].as_str().unwrap_or_default();
-        output.say(format!("  like    {}", shortened(text, 90)));
+        output.say(visible(&format!("  like    {}", shortened(text, 90))));
     }
     if let Some(said) = review
         .details
         .as_ref()
         .and_then(|details| details["said"].as_str())
     {
-        output.say(format!("said      {said}"));
+        output.say(visible(&format!("said      {said}")));
     }
+}
+
+/// A recorded text without what would steer the terminal.
+fn visible(text: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() && character != '\n' {
+            '\u{fffd}'
+        } else {
+            character
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 fn list<'a>(review: &'a Review, name: &str) -> &'a [Value] {

@@ -10,8 +10,8 @@ use hone_domain::{
     ExampleId, ExampleOrigin, NewExample, Split, TaskKind, TaskPolicy, derive_repeatable_id, parse_rfc3339,
 };
 use hone_engine::{
-    EngineError, ExportFormat, ExportRequest, ImportReport, Placed, RefusedLine, RowFormat,
-    read_example_file, read_examples,
+    EngineError, ExportFormat, ExportRequest, ImportReport, Placed, RowFormat, read_example_file,
+    read_examples,
 };
 use hone_storage::tasks::Task;
 
@@ -27,7 +27,7 @@ const SHOWN_REFUSED: usize = 10;
 
 pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyhow::Result<ExitCode> {
     let format = format_of(args.format, &args.file)?;
-    let task = ensure_task(app, &args.task, args.dry_run).await?;
+    let (task, kind) = ensure_task(app, &args.task, args.dry_run).await?;
     let size = std::fs::metadata(&args.file).map_or(0, |file| file.len());
     let bar = output.bar(size, "importing");
     let split = args.split.map(split_of);
@@ -51,7 +51,7 @@ pub(super) async fn import(app: &App, args: &ImportArgs, output: Output) -> anyh
     });
     let mut report = ImportReport::default();
     while let Some(batch) = batches.recv().await {
-        store(app, task.as_ref(), batch, &mut report).await?;
+        store(app, task.as_ref(), kind, batch, &mut report).await?;
     }
     reading.await.context("the reader failed")??;
     bar.finish_and_clear();
@@ -74,16 +74,17 @@ fn split_of(split: SplitArg) -> Split {
 
 type NumberedLine = (usize, Result<NewExample, String>);
 
-/// The task, made when it is missing; nothing is made in a dry run.
-async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<Option<Task>> {
+/// The task, made when it is missing, with its kind; in a dry run the kind alone.
+async fn ensure_task(app: &App, name: &str, dry_run: bool) -> anyhow::Result<(Option<Task>, TaskKind)> {
+    let kind = TaskKind::Classify;
     match app.engine.get_task(app.project, name).await {
-        Ok(task) => Ok((!dry_run).then(|| (*task).clone())),
-        Err(EngineError::NotFound { .. }) if dry_run => Ok(None),
-        Err(EngineError::NotFound { .. }) => Ok(Some(
-            app.engine
-                .create_task(app.project, name, TaskKind::Classify, TaskPolicy::default(), None)
-                .await?,
-        )),
+        Ok(task) => Ok(((!dry_run).then(|| (*task).clone()), task.kind)),
+        Err(EngineError::NotFound { .. }) if dry_run => Ok((None, kind)),
+        Err(EngineError::NotFound { .. }) => {
+            let policy = TaskPolicy::default();
+            let made = app.engine.create_task(app.project, name, kind, policy, None);
+            Ok((Some(made.await?), kind))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -129,10 +130,10 @@ fn read_batches(
 async fn store(
     app: &App,
     task: Option<&Task>,
+    kind: TaskKind,
     batch: Vec<NumberedLine>,
     report: &mut ImportReport,
 ) -> anyhow::Result<()> {
-    let kind = task.map_or(TaskKind::Classify, |task| task.kind);
     let mut imports = Vec::with_capacity(batch.len());
     for (line, read) in batch {
         report.lines += 1;
@@ -151,7 +152,7 @@ async fn store(
                 example.id = task.map(|task| repeatable_id(task, line, &example));
                 imports.push(example);
             }
-            Err(problem) => report.refused.push(RefusedLine { line, problem }),
+            Err(problem) => report.refuse(line, problem),
         }
     }
     let Some(task) = task else {
@@ -180,7 +181,7 @@ fn repeatable_id(task: &Task, line: usize, example: &NewExample) -> ExampleId {
 
 fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> anyhow::Result<()> {
     output.result(&serde_json::to_value(report)?, || {
-        let (lines, refused) = (report.lines, report.refused.len());
+        let (lines, refused) = (report.lines, report.refused.len() + report.more_refused);
         output.raw(&if args.dry_run {
             format!(
                 "{lines} lines: {} can be taken (duplicates are not looked for), {refused} refused",
@@ -195,11 +196,9 @@ fn print_report(report: &ImportReport, args: &ImportArgs, output: Output) -> any
         for refused in report.refused.iter().take(SHOWN_REFUSED) {
             output.raw(&format!("  line {}: {}", refused.line, refused.problem));
         }
-        if report.refused.len() > SHOWN_REFUSED {
-            output.raw(&format!(
-                "  … and {} more; --json prints all",
-                report.refused.len() - SHOWN_REFUSED
-            ));
+        if refused > SHOWN_REFUSED {
+            let more = refused - SHOWN_REFUSED;
+            output.raw(&format!("  … and {more} more; --json lists the first thousand"));
         }
     });
     Ok(())
@@ -226,8 +225,8 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
     };
     if args.file.as_os_str() == "-" {
         let mut out = BufWriter::new(std::io::stdout());
-        while let Some(chunk) = export.chunks.recv().await {
-            out.write_all(&chunk?)?;
+        while let Some(chunk) = export.next_chunk().await? {
+            out.write_all(&chunk)?;
         }
         out.flush()?;
         return Ok(ExitCode::SUCCESS);
@@ -242,26 +241,32 @@ pub(super) async fn export(app: &App, args: &ExportArgs, output: Output) -> anyh
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .tempfile_in(folder)
         .with_context(|| format!("cannot write to {}", folder.display()))?;
-    while let Some(chunk) = export.chunks.recv().await {
-        file.write_all(&chunk?)?;
+    while let Some(chunk) = export.next_chunk().await? {
+        file.write_all(&chunk)?;
     }
-    let report = export.report.await.context("the export broke off")?;
+    let report = export.report().context("the export broke off")?;
     file.flush()?;
     file.persist(&args.file)
         .with_context(|| format!("cannot write {}", args.file.display()))?;
-    let mut value = serde_json::to_value(&report)?;
+    let mut value = serde_json::to_value(report)?;
     value["examples"] = report.rows.into();
     output.result(&value, || {
-        output.raw(&format!("{} rows written to {}", report.rows, args.file.display()));
+        output.raw(&format!(
+            "{} rows written to {}",
+            report.rows,
+            args.file.display()
+        ));
         if let Some(made_of) = &report.preferences {
             output.raw(&format!(
-                "  pairs {:?}, judged {} good and {} bad, left out {:?}; the longer answer is chosen in {:.0} %",
-                made_of.pairs,
-                made_of.good,
-                made_of.bad,
-                made_of.left_out,
-                made_of.longer_chosen * 100.0
+                "  pairs {:?}, judged {} good and {} bad, left out {:?}",
+                made_of.pairs, made_of.good, made_of.bad, made_of.left_out
             ));
+            if let Some(share) = made_of.longer_chosen {
+                output.raw(&format!(
+                    "  the longer answer is chosen in {:.0} %",
+                    share * 100.0
+                ));
+            }
         }
     });
     Ok(ExitCode::SUCCESS)
@@ -275,7 +280,7 @@ fn export_request(args: &ExportArgs) -> Result<ExportRequest, EngineError> {
             EngineError::field(name, detail)
         }),
     };
-    Ok(ExportRequest {
+    let request = ExportRequest {
         split: args.split.map(split_of),
         label: args.label.clone(),
         source: args.source,
@@ -284,7 +289,9 @@ fn export_request(args: &ExportArgs) -> Result<ExportRequest, EngineError> {
         until_us: time("--until", &args.until)?,
         max_length_ratio: args.max_length_ratio,
         ..ExportRequest::new(export_format_of(args.format, &args.file)?)
-    })
+    };
+    request.check()?;
+    Ok(request)
 }
 
 fn format_of(given: Option<FormatArg>, file: &Path) -> Result<RowFormat, EngineError> {

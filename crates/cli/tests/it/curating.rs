@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -218,4 +219,101 @@ fn a_dry_run_and_a_privacy_rule_from_the_command_line() {
     );
     assert!(String::from_utf8_lossy(&refused.stderr).contains("/personal_data/handling"));
     assert_eq!(json_of(data, &["subject", "opt-out", "ann"])["opted_out"], true);
+}
+
+/// Starts a command and kills it after a while, again and again, a little later each time; then lets it end.
+fn killed_on_the_way(data: &Path, args: &[&str]) -> Value {
+    let mut kills = 0;
+    for round in 1..=6u64 {
+        let mut child = hone(data, None)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(40 + 45 * round));
+        if child.try_wait().unwrap().is_none() {
+            child.kill().unwrap();
+            kills += 1;
+        }
+        child.wait().unwrap();
+    }
+    assert!(kills > 0, "{args:?} was never killed on its way");
+    json_of(data, args)
+}
+
+#[test]
+fn an_import_and_a_curation_that_are_killed_go_on_and_take_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let report = killed_on_the_way(data, &["import", "intent", &examples_file(data, 6_000)]);
+    let told = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!(
+        (told("approved") + told("already"), told("rejected")),
+        (6_000, 0),
+        "{report}"
+    );
+    assert_eq!(
+        json_of(data, &["datasets", "freeze", "intent"])["example_count"],
+        6_000
+    );
+
+    json_of(
+        data,
+        &[
+            "task",
+            "create",
+            "desk",
+            "--policy",
+            r#"{"curation":{"automatic":false}}"#,
+        ],
+    );
+    let rows: Vec<String> = (0..4_000u64)
+        .map(|number| {
+            let name = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            json!({ "input": format!("{name:x} is late"), "label": "a", "correction": "b" }).to_string()
+        })
+        .collect();
+    let history = data.join("history.jsonl");
+    std::fs::write(&history, rows.join("\n")).unwrap();
+    let history = history.to_str().unwrap();
+    json_of(
+        data,
+        &[
+            "history", "desk", history, "--from", "table", "--kind", "classify",
+        ],
+    );
+    killed_on_the_way(data, &["curate", "desk"]);
+    let frozen = json_of(data, &["datasets", "freeze", "desk"]);
+    assert_eq!(
+        (&frozen["example_count"], &frozen["lineage"]["from_interactions"]),
+        (&json!(4_000), &json!(4_000))
+    );
+}
+
+#[test]
+fn an_export_that_is_killed_leaves_no_half_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    json_of(data, &["import", "intent", &examples_file(data, 6_000)]);
+    let out = data.join("out.jsonl");
+    for delay_ms in [5u64, 20, 35, 50, 65] {
+        let mut child = hone(data, None)
+            .args(["export", "intent", "out.jsonl"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        let _ = child.kill();
+        child.wait().unwrap();
+        if out.exists() {
+            assert_eq!(
+                std::fs::read_to_string(&out).unwrap().lines().count(),
+                6_000,
+                "after {delay_ms} ms"
+            );
+            std::fs::remove_file(&out).unwrap();
+        }
+    }
+    assert_eq!(json_of(data, &["export", "intent", "out.jsonl"])["rows"], 6_000);
 }

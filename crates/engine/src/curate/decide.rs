@@ -29,8 +29,12 @@ impl Engine {
         &self,
         project: ProjectId,
         id: ExampleId,
-        decision: ExampleDecision,
+        mut decision: ExampleDecision,
     ) -> Result<Example, EngineError> {
+        let privacy = self.privacy(project).await?;
+        for text in [&mut decision.label, &mut decision.target, &mut decision.reason] {
+            privacy.cleaner().clean_option(text);
+        }
         let found = examples::find(&mut self.db.read().await?, id).await?;
         let found = found.filter(|example| example.project_id == project.0);
         let found = found.ok_or_else(|| missing(id))?;

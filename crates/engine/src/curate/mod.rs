@@ -179,8 +179,17 @@ impl Curator<'_> {
         };
         let placed = match verdict {
             Verdict::Undecided => {
-                report.undecided += usize::from(earlier.is_none());
-                return Ok(());
+                let taken = earlier
+                    .filter(|earlier| earlier.is_usable() && earlier.decided_by == DecidedBy::Curation);
+                let Some(taken) = taken else {
+                    report.undecided += 1;
+                    return Ok(());
+                };
+                // The policy has changed: what made it an example does so no longer.
+                let rejection =
+                    Rejection::new(CurationStep::Selection, "nothing decides under the task's policy");
+                self.reject_unseen(conn, Draft::again(&taken), Some(taken), rejection)
+                    .await?
             }
             Verdict::Take { judged_at_us, .. } | Verdict::Reject { judged_at_us, .. }
                 if stands(judged_at_us) =>
@@ -298,6 +307,10 @@ impl Curator<'_> {
         if let Some(interaction) = example.interaction_id {
             return self.curate_one(conn, InteractionId(interaction), report).await;
         }
+        // Others of the page may have changed it since it was read.
+        let Some(example) = examples::find(conn, example.id.into()).await? else {
+            return Ok(());
+        };
         report.considered += 1;
         if example.decided_by == DecidedBy::Person {
             return Ok(());

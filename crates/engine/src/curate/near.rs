@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hone_domain::TaskId;
 use hone_storage::examples::Example;
-use hone_storage::{Conn, examples};
+use hone_storage::{Conn, examples, progress};
 use hone_text::{BandIndex, Signature};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -33,6 +33,8 @@ pub(crate) struct NearExamples {
     ids: Vec<Uuid>,
     /// Up to which place in the order of becoming usable it has read.
     read_up_to: i64,
+    /// Whether it has examples that may never be committed.
+    is_dirty: bool,
 }
 
 /// Shared by all that curate a task in this process.
@@ -41,8 +43,9 @@ pub(crate) type SharedNearExamples = Arc<Mutex<NearExamples>>;
 impl NearExamples {
     /// Reads what has become usable since it was last read, up to `last`.
     pub async fn catch_up(&mut self, conn: &mut Conn, task: TaskId, last: i64) -> Result<(), EngineError> {
-        if last < self.read_up_to {
-            // What was about to be committed was not, or this is a backup that was restored.
+        if self.is_dirty || last < self.read_up_to {
+            // What was added was not committed, as in a dry run, or this is a backup that was restored. Examples that do not exist
+            // would hide those that do.
             *self = Self::default();
         }
         while self.read_up_to < last {
@@ -62,10 +65,16 @@ impl NearExamples {
     /// Notes that all up to this place has been added, by who is about to commit it.
     pub fn has_read_up_to(&mut self, place: i64) {
         self.read_up_to = place;
+        self.is_dirty = false;
     }
 
-    /// Notes an example by its bands.
-    pub fn add(&mut self, id: Uuid, bands: &[u8]) {
+    /// Notes an example that is about to be committed.
+    pub fn add_uncommitted(&mut self, id: Uuid, bands: &[u8]) {
+        self.is_dirty = true;
+        self.add(id, bands);
+    }
+
+    fn add(&mut self, id: Uuid, bands: &[u8]) {
         self.index.insert(self.ids.len() as u32, &bands_of_bytes(bands));
         self.ids.push(id);
     }
@@ -109,8 +118,12 @@ fn similarity(a: &[Signature], b: &[Signature]) -> f64 {
 }
 
 impl Engine {
-    /// The index of a task's examples; forgotten when nobody has curated for a while.
-    pub(super) fn near_examples(&self, task: TaskId) -> SharedNearExamples {
-        self.near_indexes().get_with(task, SharedNearExamples::default)
+    /// Reads a task's examples before somebody takes the lock, under which only what has come since is left to read.
+    pub(super) async fn warm_near_examples(&self, task: TaskId) -> Result<SharedNearExamples, EngineError> {
+        let shared = self.near_indexes().get_with(task, SharedNearExamples::default);
+        let mut conn = self.db.read().await?;
+        let last = progress::get_near_seq(&mut conn, task).await?;
+        shared.lock().await.catch_up(&mut conn, task, last).await?;
+        Ok(shared)
     }
 }

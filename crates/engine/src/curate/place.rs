@@ -44,12 +44,17 @@ impl Engine {
                 classifiers.push((name.clone(), classifier, served));
             }
         }
+        let near = if task.policy.curation.near_duplicates > 0.0 {
+            self.warm_near_examples(task.task_id()).await?
+        } else {
+            SharedNearExamples::default()
+        };
         Ok(Curator {
             engine: self,
             task,
             cleaner: privacy.cleaner_of(&task.policy.curation.personal_data),
             classifiers,
-            near: self.near_examples(task.task_id()),
+            near,
             near_seq: 0,
             change: Progress::default(),
         })
@@ -70,9 +75,22 @@ impl Curator<'_> {
         Ok(())
     }
 
+    /// A draft without the personal data that the task does not learn from.
+    pub fn as_learned(&self, draft: &Draft) -> Draft {
+        let mut learned = draft.clone();
+        self.cleaner.clean(&mut learned.input);
+        self.cleaner.clean_option(&mut learned.target);
+        if self.task.kind == TaskKind::Generate {
+            self.cleaner.clean_option(&mut learned.label);
+        }
+        learned
+    }
+
     /// Notes that what was placed is about to be committed.
     pub(super) async fn note_committing(&self) {
-        self.near.lock().await.has_read_up_to(self.near_seq);
+        if self.task.policy.curation.near_duplicates > 0.0 {
+            self.near.lock().await.has_read_up_to(self.near_seq);
+        }
     }
 
     /// Takes a draft through the steps and stores it as approved, or as rejected by the first step that does so. A person's
@@ -89,11 +107,10 @@ impl Curator<'_> {
             .as_deref()
             .is_some_and(|target| !self.cleaner.kinds_in(target).is_empty());
         let has_personal_data = !personal.is_empty() || has_target_personal;
-        self.cleaner.clean(&mut draft.input);
-        self.cleaner.clean_option(&mut draft.target);
-        if self.task.kind == TaskKind::Generate {
-            self.cleaner.clean_option(&mut draft.label);
-        }
+        draft = self.as_learned(&draft);
+        draft.near_group = draft
+            .near_group
+            .or(earlier.as_ref().and_then(|earlier| earlier.near_group));
         let quality = quality(&Judged {
             kind: self.task.kind,
             standing: draft.standing,
@@ -124,7 +141,7 @@ impl Curator<'_> {
             .store(conn, draft, earlier, Some(quality), topics, None)
             .await?;
         if let Some(bands) = &example.near_bands {
-            self.near.lock().await.add(example.id, bands);
+            self.near.lock().await.add_uncommitted(example.id, bands);
         }
         Ok(Placed::Approved(example.id))
     }
@@ -259,7 +276,7 @@ impl Curator<'_> {
             match draft.near_group {
                 None => draft.near_group = Some(group),
                 Some(own) if own != group => {
-                    examples::merge_near_groups(conn, self.task.task_id(), group, own).await?;
+                    examples::merge_near_groups(conn, group, own).await?;
                 }
                 Some(_) => {}
             }
@@ -288,6 +305,9 @@ impl Curator<'_> {
         example.status = example.status.transition(ExampleStatus::Rejected)?;
         example.step = Some(step.as_str().to_owned());
         example.reason = reason;
+        // What was near the one is near the other, also what is found through neither any more.
+        let group = example.near_group.unwrap_or(example.id);
+        draft.near_group.get_or_insert(group);
         example.near_group = draft.near_group;
         example.updated_at_us = self.engine.ids.now_us();
         examples::upsert(conn, &example).await?;
@@ -309,12 +329,11 @@ impl Curator<'_> {
     pub async fn reject_unseen(
         &mut self,
         conn: &mut Conn,
-        mut draft: Draft,
+        draft: Draft,
         earlier: Option<Example>,
         rejection: Rejection,
     ) -> Result<Placed, EngineError> {
-        self.cleaner.clean(&mut draft.input);
-        self.cleaner.clean_option(&mut draft.target);
+        let draft = self.as_learned(&draft);
         self.reject(conn, draft, earlier, None, rejection).await
     }
 
@@ -356,7 +375,9 @@ impl Curator<'_> {
             (Some(earlier), None) if earlier.status == ExampleStatus::Used => ExampleStatus::Used,
             (_, None) => ExampleStatus::Approved,
         };
-        let kept_split = earlier.as_ref().and_then(|earlier| earlier.split.clone());
+        let kept_split = earlier
+            .as_ref()
+            .and_then(|earlier| earlier.split.as_deref()?.parse().ok());
         let example = Example {
             id: match (&earlier, draft.id) {
                 (Some(earlier), _) => earlier.id,
@@ -378,7 +399,7 @@ impl Curator<'_> {
             status,
             origin: draft.origin,
             is_validated: draft.is_validated,
-            split: kept_split.or_else(|| draft.split.map(|split| split.as_str().to_owned())),
+            split: earliest(kept_split, draft.split),
             reason: draft.reason,
             judged_at_us: draft.judged_at_us,
             created_at_us: earlier.as_ref().map_or(now_us, |earlier| earlier.created_at_us),
@@ -406,6 +427,12 @@ impl Curator<'_> {
         }
         Ok(example)
     }
+}
+
+/// The earlier of two parts: what was held out may be learned from later, never the other way round.
+fn earliest(a: Option<Split>, b: Option<Split>) -> Option<String> {
+    let part = a.into_iter().chain(b).min();
+    part.map(|split| split.as_str().to_owned())
 }
 
 /// Why a text cannot be learned from, if it cannot.

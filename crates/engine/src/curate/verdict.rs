@@ -43,6 +43,14 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
                 row.text.0.is_some()
             }
     });
+    let reviewed = said.iter().rev().find(|row| {
+        row.source == FeedbackSource::Expert && row.kind == FeedbackKind::Thumb && row.value.is_some()
+    });
+    if let Some(row) = reviewed
+        && correction.is_none_or(|correction| correction.created_at_us <= row.created_at_us)
+    {
+        return by_review(row, interaction, correction);
+    }
     if let Some(row) = correction {
         return Verdict::Take {
             label: row.label.clone().or_else(|| interaction.label.clone()),
@@ -119,6 +127,28 @@ pub(crate) fn judge(task: &Task, interaction: &Interaction, said: &[Feedback]) -
         return reject(reason, liked);
     }
     as_it_was(liked.source, standing_of(liked), liked.created_at_us, reason)
+}
+
+/// What an expert says of all that was said before: of the answer as it was, or of its correction.
+fn by_review(row: &Feedback, interaction: &Interaction, correction: Option<&Feedback>) -> Verdict {
+    if row.value.is_some_and(|value| value < 0.5) {
+        return Verdict::Reject {
+            reason: "rejected by expert".to_owned(),
+            judged_at_us: row.created_at_us,
+        };
+    }
+    let label = correction.and_then(|correction| correction.label.clone());
+    let target = correction.and_then(|correction| correction.text.0.clone());
+    Verdict::Take {
+        label: label.or_else(|| interaction.label.clone()),
+        target: target.or_else(|| interaction.output.0.clone()),
+        weight: 1.0,
+        is_validated: true,
+        source: FeedbackSource::Expert,
+        standing: ("approved_by_expert", 1.0),
+        judged_at_us: row.created_at_us,
+        reason: "approved by expert".to_owned(),
+    }
 }
 
 /// Whether the answer of the model behind a cascade is learned from though nobody has said anything of it.

@@ -1,11 +1,11 @@
 //! The requests that discovery looks at, with what became of each.
 
-use hone_domain::{FeedbackKind, InteractionStatus, Split, format_rfc3339};
+use hone_domain::{FeedbackKind, InteractionStatus, Split, SubjectId, format_rfc3339};
 use hone_learn::{Lsa, Scratch};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::{self, Filter, Interaction};
 use hone_storage::tasks::Task;
-use hone_storage::{datasets, feedback};
+use hone_storage::{conversations, datasets, feedback};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
@@ -85,6 +85,11 @@ impl Engine {
                 if interaction.is_reference || interaction.input.0.trim().is_empty() {
                     continue;
                 }
+                if let Some(subject) = interaction.subject_id
+                    && conversations::is_opted_out(&mut conn, SubjectId(subject)).await?
+                {
+                    continue;
+                }
                 let id = interaction.id.into();
                 let said = feedback::list_of_interaction(&mut conn, task.project(), id).await?;
                 requests.push(request_of(interaction, &said));
@@ -143,11 +148,16 @@ fn request_of(interaction: Interaction, said: &[Feedback]) -> Request {
     for row in said {
         match (row.kind, row.value) {
             (FeedbackKind::Thumb, Some(value)) => verdict = Some(value > 0.5),
-            (FeedbackKind::Rating, Some(value)) => verdict = Some(value >= 4.0),
+            // In between nothing is said of right and wrong.
+            (FeedbackKind::Rating, Some(value)) if value >= 4.0 => verdict = Some(true),
+            (FeedbackKind::Rating, Some(value)) if value <= 2.0 => verdict = Some(false),
             (FeedbackKind::Correction, _) => {
-                let is_other = row.text.0.is_some() || row.is_mismatch == Some(true);
-                verdict = Some(!is_other);
-                corrected = row.label.clone().filter(|_| row.is_mismatch == Some(true));
+                verdict = if row.text.0.is_some() {
+                    Some(false)
+                } else {
+                    row.is_mismatch.map(|is_mismatch| !is_mismatch)
+                };
+                corrected = row.label.clone().filter(|_| row.is_mismatch != Some(false));
             }
             _ => {}
         }

@@ -26,8 +26,9 @@ const SCHEMA: &str = "message example {
     optional binary interaction_id (UTF8);
     optional binary conversation_id (UTF8);
 }";
-/// Rows of a row group.
+/// Rows of a row group, and bytes of their texts, at most.
 const GROUP_ROWS: usize = 10_000;
+const GROUP_BYTES: usize = 8 << 20;
 
 /// Bytes that the writer writes and the export takes.
 #[derive(Clone, Default)]
@@ -56,6 +57,7 @@ pub(super) struct ParquetRows {
     writer: SerializedFileWriter<Shared>,
     out: Shared,
     waiting: Vec<DatasetRow>,
+    waiting_bytes: usize,
 }
 
 impl ParquetRows {
@@ -70,12 +72,14 @@ impl ParquetRows {
             writer,
             out,
             waiting: Vec::new(),
+            waiting_bytes: 0,
         })
     }
 
-    pub fn write(&mut self, rows: &[DatasetRow]) -> Result<(), EngineError> {
-        self.waiting.extend_from_slice(rows);
-        if self.waiting.len() >= GROUP_ROWS {
+    pub fn write(&mut self, row: &DatasetRow) -> Result<(), EngineError> {
+        self.waiting_bytes += row.input.len() + row.target.as_ref().map_or(0, String::len);
+        self.waiting.push(row.clone());
+        if self.waiting.len() >= GROUP_ROWS || self.waiting_bytes >= GROUP_BYTES {
             self.end_group()?;
         }
         Ok(())
@@ -95,6 +99,7 @@ impl ParquetRows {
 
     fn end_group(&mut self) -> Result<(), EngineError> {
         let rows = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let mut group = self.writer.next_row_group().map_err(unwritable)?;
         let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string());
         let texts: [Text<'_>; 5] = [

@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
 
 use super::parquet_rows::ParquetRows;
-use crate::preferences::{Judged, Pair, PreferenceRow};
+use crate::preferences::{Judged, Pair, PreferenceRow, row_key};
+use crate::transfer::FORMULA_STARTS;
 use crate::{DatasetRow, EngineError};
 
 /// What an export is written as.
@@ -76,6 +78,8 @@ pub(crate) struct RowWriter {
     count: usize,
     out: Vec<u8>,
     parquet: Option<ParquetRows>,
+    /// Answers that have been written, where each may be once.
+    seen: FxHashSet<[u8; 16]>,
 }
 
 impl RowWriter {
@@ -85,6 +89,7 @@ impl RowWriter {
             count: 0,
             out: Vec::new(),
             parquet: None,
+            seen: FxHashSet::default(),
         };
         match format {
             ExportFormat::Csv => writer.csv_record(&CSV_COLUMNS)?,
@@ -99,26 +104,26 @@ impl RowWriter {
         self.count
     }
 
-    /// Adds a page of examples.
-    pub fn write_examples(&mut self, rows: &[DatasetRow]) -> Result<(), EngineError> {
+    /// Bytes that have been written and not been taken.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Adds an example.
+    pub fn write_example(&mut self, row: &DatasetRow) -> Result<(), EngineError> {
         if let Some(parquet) = &mut self.parquet {
-            self.count += rows.len();
-            return parquet.write(rows);
+            self.count += 1;
+            return parquet.write(row);
         }
-        for row in rows {
-            match self.format {
-                ExportFormat::Csv => self.csv_row(row)?,
-                ExportFormat::OpenAiChat => self.line(&json!({ "messages": [
-                    { "role": "user", "content": row.input },
-                    { "role": "assistant", "content": answer(row) },
-                ] }))?,
-                ExportFormat::Sft => {
-                    self.line(&json!({ "prompt": row.input, "completion": answer(row) }))?;
-                }
-                _ => self.line(row)?,
-            }
+        match self.format {
+            ExportFormat::Csv => self.csv_row(row),
+            ExportFormat::OpenAiChat => self.line(&json!({ "messages": [
+                { "role": "user", "content": row.input },
+                { "role": "assistant", "content": answer(row) },
+            ] })),
+            ExportFormat::Sft => self.line(&json!({ "prompt": row.input, "completion": answer(row) })),
+            _ => self.line(row),
         }
-        Ok(())
     }
 
     /// Adds a preference, where the format takes such.
@@ -130,20 +135,29 @@ impl RowWriter {
                 "non_preferred_output": [{ "role": "assistant", "content": pair.rejected }],
             })),
             (ExportFormat::Preference, PreferenceRow::Pair(pair)) => self.line(&trl_pair(pair)),
-            (ExportFormat::Kto, PreferenceRow::Judged(judged)) => self.line(&kto(judged)),
+            (ExportFormat::Kto, PreferenceRow::Judged(judged)) => self.judged(judged),
             // A pair is a good and a bad answer as well.
             (ExportFormat::Kto, PreferenceRow::Pair(pair)) => {
                 for (text, good) in [(&pair.chosen, true), (&pair.rejected, false)] {
-                    self.line(&kto(&Judged {
+                    self.judged(&Judged {
                         prompt: pair.prompt.clone(),
                         completion: text.clone(),
                         good,
-                    }))?;
+                    })?;
                 }
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Adds an answer that is good or not, unless the same answer has been given: it would be said to be both.
+    fn judged(&mut self, judged: &Judged) -> Result<(), EngineError> {
+        let key = row_key(&judged.prompt, &[&judged.completion]);
+        if self.seen.insert(key) {
+            self.line(&kto(judged))?;
+        }
+        Ok(())
     }
 
     fn line(&mut self, row: &impl serde::Serialize) -> Result<(), EngineError> {
@@ -255,7 +269,7 @@ fn answer(row: &DatasetRow) -> &str {
 }
 
 fn inert_cell(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if text.starts_with(FORMULA_STARTS) {
         format!("'{text}").into()
     } else {
         text.into()
@@ -290,7 +304,9 @@ mod tests {
         let mut writer = RowWriter::new(format).unwrap();
         let mut all = Vec::new();
         for page in pages {
-            writer.write_examples(page).unwrap();
+            for row in *page {
+                writer.write_example(row).unwrap();
+            }
             all.extend(writer.take());
         }
         all.extend(writer.finish().unwrap());
@@ -337,7 +353,7 @@ mod tests {
                 2,
             ),
             (ExportFormat::Preference, TrainingFormat::Preference, 2),
-            (ExportFormat::Kto, TrainingFormat::Kto, 5),
+            (ExportFormat::Kto, TrainingFormat::Kto, 4),
         ] {
             let mut writer = RowWriter::new(format).unwrap();
             for row in &preferences {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::check_reviewer;
 use super::claim::not_claimed;
+use crate::privacy::PersonalCleaner;
 use crate::{Engine, EngineError};
 
 /// What somebody says of an item.
@@ -34,6 +35,13 @@ impl NewReviewAnswer {
             label: None,
             text: None,
             comment: None,
+        }
+    }
+
+    /// Replaces what is personal by the project's rule, as in everything that is stored.
+    fn clean(&mut self, cleaner: &PersonalCleaner) {
+        for text in [&mut self.label, &mut self.text, &mut self.comment] {
+            cleaner.clean_option(text);
         }
     }
 
@@ -127,11 +135,12 @@ impl Engine {
         project: ProjectId,
         id: ReviewId,
         token: Uuid,
-        answer: NewReviewAnswer,
+        mut answer: NewReviewAnswer,
     ) -> Result<ReviewProgress, EngineError> {
         let review = self.get_review(project, id).await?;
         let task = tasks::get(&mut self.db.read().await?, TaskId(review.task_id)).await?;
         answer.check(&task, &review)?;
+        answer.clean(self.privacy(project).await?.cleaner());
         let mut curator = self.curator(&task).await?;
         let mut conn = self.db.begin().await?;
         curator.lock(&mut conn).await?;
@@ -236,12 +245,13 @@ impl Engine {
         project: ProjectId,
         id: ReviewId,
         editor: &str,
-        answer: NewReviewAnswer,
+        mut answer: NewReviewAnswer,
     ) -> Result<ReviewProgress, EngineError> {
         check_reviewer(editor)?;
         let review = self.get_review(project, id).await?;
         let task = tasks::get(&mut self.db.read().await?, TaskId(review.task_id)).await?;
         answer.check(&task, &review)?;
+        answer.clean(self.privacy(project).await?.cleaner());
         if answer.verdict == ReviewVerdict::Skip {
             let detail = "an editor decides; release the item, or leave it";
             return Err(EngineError::field("/verdict", detail));

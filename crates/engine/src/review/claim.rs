@@ -1,7 +1,7 @@
 //! Claims: who looks at what. An item is given to as many people as are wanted and to no one more; a claim that runs out
 //! goes to somebody else.
 
-use hone_domain::{ProjectId, ReviewId};
+use hone_domain::{ProjectId, ReviewId, ReviewPolicy};
 use hone_storage::Conn;
 use hone_storage::reviews::{self, Claim, Filter, Review};
 use hone_storage::tasks::Task;
@@ -96,7 +96,7 @@ impl Engine {
                     until_us: now_us + policy.claim_minutes * MINUTE_US,
                 };
                 if reviews::claim(conn, &review, &claim).await? {
-                    return Ok(Some(shown(review, &claim, policy.show_suggestions)));
+                    return Ok(Some(shown(review, &claim, policy)));
                 }
             }
         }
@@ -128,8 +128,12 @@ impl Engine {
 }
 
 /// What a reviewer sees of an item.
-fn shown(mut review: Review, claim: &Claim, with_suggestion: bool) -> ClaimedReview {
-    review.gold_label = None;
+fn shown(mut review: Review, claim: &Claim, policy: &ReviewPolicy) -> ClaimedReview {
+    let (wanted, with_suggestion) = (policy.reviewers, policy.show_suggestions);
+    if review.gold_label.take().is_some() {
+        // Reviewers shall not see that it is known.
+        review.wanted = wanted;
+    }
     if !with_suggestion {
         review.suggestion = None;
         review.details = None;

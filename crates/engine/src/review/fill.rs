@@ -15,13 +15,15 @@ use hone_text::BandGroups;
 use uuid::Uuid;
 
 use super::ReviewDraft;
-use crate::record::bands_of_bytes;
+use crate::record::{band_bytes, bands_of_bytes, signatures};
 use crate::{Engine, EngineError, Served};
 
 pub(crate) const FILL_REVIEWS: &str = "FillReviews";
 /// Interactions read at a time, and looked at in one go at most.
 const PAGE: i64 = 500;
 const MAX_CONSIDERED: usize = 20_000;
+/// Open items whose groups are known.
+const MAX_OPEN: i64 = 2_000;
 /// An open item of which the model has become so sure gives way.
 const SURE_MARGIN: f64 = 0.95;
 
@@ -56,6 +58,11 @@ impl Engine {
         let mut after = reviews::get_progress(&mut conn, task.task_id())
             .await?
             .unwrap_or((0, Uuid::nil()));
+        let mut asked = BandGroups::default();
+        let (open, all) = (Some(ReviewState::Open), Filter::default());
+        for review in reviews::list(&mut conn, task.task_id(), open, &all, None, MAX_OPEN).await? {
+            asked.add(&bands_of_bytes(&band_bytes(&signatures(&review.input.0))));
+        }
         let mut candidates = Vec::new();
         while report.considered < MAX_CONSIDERED {
             let page = interactions::list_after(&mut conn, task.task_id(), after, PAGE).await?;
@@ -67,10 +74,11 @@ impl Engine {
                     candidates.push(self.candidate(task, served.as_deref(), interaction)?);
                 }
             }
-            candidates = chosen(&task.policy.review, candidates);
+            candidates = chosen(&task.policy.review, candidates, asked.clone());
         }
         drop(conn);
         let mut conn = self.db.begin().await?;
+        tasks::lock(&mut conn, task.task_id()).await?;
         for candidate in candidates {
             let draft = draft_of(task, candidate);
             report.added += usize::from(self.enqueue_review(&mut conn, task, draft).await?.is_some());
@@ -154,6 +162,7 @@ impl Engine {
             };
             let limit = 2 * task.policy.review.queue_size as i64;
             let mut conn = self.db.begin().await?;
+            tasks::lock(&mut conn, task.task_id()).await?;
             let open = reviews::list(
                 &mut conn,
                 task.task_id(),
@@ -185,10 +194,9 @@ impl Engine {
 }
 
 /// Those that teach most: the highest priorities within each reason's share of the queue, few of each group of
-/// near-duplicates. Of what is typical, one of each of the largest groups.
-fn chosen(policy: &ReviewPolicy, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+/// near-duplicates, with those that are asked about already. Of what is typical, one of each of the largest groups.
+fn chosen(policy: &ReviewPolicy, mut candidates: Vec<Candidate>, mut groups: BandGroups) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.priority.total_cmp(&a.priority));
-    let mut groups = BandGroups::default();
     let mut kept: Vec<(Candidate, usize)> = Vec::new();
     let mut by_reason: BTreeMap<ReviewReason, usize> = BTreeMap::new();
     for candidate in candidates {

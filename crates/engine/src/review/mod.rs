@@ -105,7 +105,10 @@ impl Engine {
     }
 
     /// Puts something into the queue because a person wants it there.
-    pub async fn add_review(&self, task: &Task, new: NewReview) -> Result<Review, EngineError> {
+    pub async fn add_review(&self, task: &Task, mut new: NewReview) -> Result<Review, EngineError> {
+        let privacy = self.privacy(task.project()).await?;
+        privacy.cleaner().clean_option(&mut new.alternative);
+        privacy.cleaner().clean_option(&mut new.gold_label);
         let missing = |noun, id: Uuid| EngineError::NotFound {
             noun,
             id: id.to_string(),

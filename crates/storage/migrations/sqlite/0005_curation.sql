@@ -36,7 +36,20 @@ CREATE INDEX examples_by_near_seq ON examples (task_id, near_seq) WHERE near_seq
 
 -- With the project first and the time last: otherwise all feedback of a project is walked through.
 DROP INDEX feedback_by_interaction;
+DROP INDEX feedback_before_interaction;
+CREATE INDEX feedback_before_interaction ON feedback (project_id, task_id, interaction_id, id)
+    WHERE task_id IS NULL AND interaction_id IS NOT NULL;
 CREATE INDEX feedback_of_interaction ON feedback (project_id, interaction_id, created_at_us, id)
     WHERE interaction_id IS NOT NULL;
 
 CREATE INDEX subjects_opted_out ON subjects (project_id) WHERE opted_out_at_us IS NOT NULL;
+
+-- What was asked again in a conversation is read from the index alone.
+DROP INDEX interactions_by_conversation;
+CREATE INDEX interactions_by_conversation ON interactions (conversation_id, input_hash, task_id)
+    WHERE conversation_id IS NOT NULL;
+
+-- Whom the examples are about that were made before this was kept.
+UPDATE examples SET subject_id = (SELECT subject_id FROM interactions
+    WHERE interactions.project_id = examples.project_id AND interactions.id = examples.interaction_id)
+    WHERE interaction_id IS NOT NULL;
