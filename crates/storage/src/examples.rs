@@ -40,6 +40,11 @@ statements! {
             AND (status = $3 OR $3 IS NULL) AND (label = $4 OR $4 IS NULL) AND (step = $5 OR $5 IS NULL) \
             AND (source = $6 OR $6 IS NULL) AND (quality >= $7 OR $7 IS NULL) AND (created_at_us >= $8 OR $8 IS NULL) \
             AND (created_at_us < $9 OR $9 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $10");
+    LIST_REJECTED = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND status = 'rejected' AND step = $2 \
+            AND ((created_at_us, id) < (SELECT created_at_us, id FROM examples WHERE id = $3) OR $3 IS NULL) \
+            AND (label = $4 OR $4 IS NULL) AND (source = $5 OR $5 IS NULL) AND (quality >= $6 OR $6 IS NULL) \
+            AND (created_at_us >= $7 OR $7 IS NULL) AND (created_at_us < $8 OR $8 IS NULL) \
+            ORDER BY created_at_us DESC, id DESC LIMIT $9");
     LIST_AFTER = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     LIST_OPTED_OUT = concat!("SELECT ", columns!(), " FROM examples WHERE task_id = $1 \
             AND subject_id IN (SELECT id FROM subjects WHERE project_id = $2 AND opted_out_at_us IS NOT NULL) \
@@ -249,6 +254,26 @@ pub async fn list(
         filter.step.map(CurationStep::as_str),
         filter.source.map(FeedbackSource::as_str),
     );
+    let is_of_rejected = filter
+        .status
+        .is_none_or(|status| status == ExampleStatus::Rejected);
+    if let Some(step) = step.filter(|_| is_of_rejected) {
+        return Ok(rows!(
+            fetch_all,
+            conn,
+            Example,
+            LIST_REJECTED,
+            task.0,
+            step,
+            before,
+            filter.label.as_deref(),
+            source,
+            filter.min_quality,
+            filter.from_us,
+            filter.until_us,
+            limit
+        )?);
+    }
     let label = filter.label.as_deref();
     Ok(rows!(
         fetch_all,

@@ -365,7 +365,9 @@ async fn no_personal_data_is_left_whichever_way_it_comes() {
         }
         let learned = examples(&app, "&limit=100").await;
         assert!(learned.len() >= 2 * PERSONAL.len(), "{}", learned.len());
-        learned.iter().for_each(|example| assert_clean(example, &place));
+        for example in &learned {
+            assert_clean(example, &place);
+        }
         for format in [
             "jsonl",
             "openai_chat",

@@ -104,6 +104,8 @@ pub(super) fn without_label(sample: &Sample, known: Option<(&TextClassifier, f32
     let mut topics = of_part(sample, &outside);
     for topic in &mut topics {
         topic.share = topic.size as f64 / all;
+        // Those that were right are not among them.
+        topic.approval_rate = None;
     }
     topics
 }
@@ -197,7 +199,8 @@ fn names_of(sample: &Sample, members: &[Vec<(usize, f32)>]) -> Vec<Vec<String>> 
                 .iter()
                 .map(|(term, count)| {
                     let rarity = (1.0 + groups / everywhere.get(term).copied().unwrap_or(1.0)).ln();
-                    (count / members.len() as f64 * rarity, term)
+                    // Squared, as words such as "my" are frequent enough to win otherwise.
+                    (count / members.len() as f64 * rarity * rarity, term)
                 })
                 .collect();
             weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));

@@ -11,6 +11,8 @@ use uuid::Uuid;
 
 use super::check_reviewer;
 use super::claim::not_claimed;
+use crate::curate::Curator;
+use crate::effects::Effects;
 use crate::privacy::PersonalCleaner;
 use crate::{Engine, EngineError};
 
@@ -160,14 +162,17 @@ impl Engine {
                 claim.reviewer
             )));
         }
-        self.note_comment(&mut conn, &review, &row).await?;
+        let mut effects = Effects::default();
+        self.note_comment(&mut conn, &review, &row, &mut effects).await?;
         // What it was before the lock may have changed since.
         let review = reviews::find(&mut conn, project, id).await?.unwrap_or(review);
         let state = if review.gold_label.is_none() && review.state == ReviewState::Open {
-            self.settle_review(&mut conn, curator, &review).await?
+            self.settle_review(&mut conn, curator, &review, &mut effects)
+                .await?
         } else {
             review.state
         };
+        effects.write(&mut conn, &self.ids).await?;
         conn.commit().await?;
         Ok(ReviewProgress {
             state,
@@ -206,8 +211,9 @@ impl Engine {
     async fn settle_review(
         &self,
         conn: &mut Conn,
-        mut curator: crate::curate::Curator<'_>,
+        mut curator: Curator<'_>,
         review: &Review,
+        effects: &mut Effects,
     ) -> Result<ReviewState, EngineError> {
         let answers = reviews::list_answers(conn, ReviewId(review.id)).await?;
         let answers: Vec<ReviewAnswer> = answers
@@ -227,7 +233,8 @@ impl Engine {
             "agreed": answers.iter().filter(|answer| value_of(review, answer) == value_of(review, chosen)).count(),
             "of": answers.len(),
         });
-        self.apply_outcome(conn, &mut curator, review, chosen).await?;
+        self.apply_outcome(conn, &mut curator, review, chosen, effects)
+            .await?;
         reviews::close(
             conn,
             ReviewId(review.id),
@@ -281,8 +288,11 @@ impl Engine {
         };
         // Who has answered as a reviewer has said it already.
         reviews::insert_answer(&mut conn, &review, &row).await?;
-        self.note_comment(&mut conn, &review, &row).await?;
-        self.apply_outcome(&mut conn, &mut curator, &review, &row).await?;
+        let mut effects = Effects::default();
+        self.note_comment(&mut conn, &review, &row, &mut effects).await?;
+        self.apply_outcome(&mut conn, &mut curator, &review, &row, &mut effects)
+            .await?;
+        effects.write(&mut conn, &self.ids).await?;
         conn.commit().await?;
         Ok(ReviewProgress {
             state: ReviewState::Decided,

@@ -2,7 +2,7 @@
 //! no interaction it is decided at once.
 
 use hone_domain::{
-    ExampleVerdict, FeedbackKind, FeedbackSource, Preference, ReviewKind, ReviewVerdict, TaskId, TaskKind,
+    ExampleVerdict, FeedbackKind, FeedbackSource, Preference, ReviewKind, ReviewVerdict, TaskKind,
 };
 use hone_storage::feedback::{self, Feedback};
 use hone_storage::reviews::{Review, ReviewAnswer};
@@ -20,13 +20,14 @@ impl Engine {
         curator: &mut Curator<'_>,
         review: &Review,
         answer: &ReviewAnswer,
+        effects: &mut Effects,
     ) -> Result<(), EngineError> {
         if review.gold_label.is_some() {
             return Ok(());
         }
         if review.interaction_id.is_some() {
             if let Some(row) = self.feedback_of(curator.task.kind, review, answer) {
-                self.say(conn, row).await?;
+                say(conn, row, effects).await?;
             }
             return Ok(());
         }
@@ -53,6 +54,7 @@ impl Engine {
         conn: &mut Conn,
         review: &Review,
         answer: &ReviewAnswer,
+        effects: &mut Effects,
     ) -> Result<(), EngineError> {
         let (Some(comment), Some(_)) = (&answer.comment.0, review.interaction_id) else {
             return Ok(());
@@ -61,18 +63,7 @@ impl Engine {
             text: OptionalText(Some(comment.clone())),
             ..self.feedback_row(review, FeedbackKind::Comment)
         };
-        self.say(conn, row).await
-    }
-
-    async fn say(&self, conn: &mut Conn, row: Feedback) -> Result<(), EngineError> {
-        let outcome = feedback::insert(conn, &row).await?;
-        let mut effects = Effects::default();
-        let task = outcome.task.unwrap_or(TaskId(row.project_id));
-        if outcome.task.is_some() {
-            effects.of_feedback(&row, task, outcome.is_mismatch);
-        }
-        effects.write(conn, &self.ids).await?;
-        Ok(())
+        say(conn, row, effects).await
     }
 
     fn feedback_row(&self, review: &Review, kind: FeedbackKind) -> Feedback {
@@ -137,6 +128,15 @@ impl Engine {
             _ => None,
         }
     }
+}
+
+/// Records feedback; what it moves is noted, to be written when all is said: counters are locked before jobs.
+async fn say(conn: &mut Conn, row: Feedback, effects: &mut Effects) -> Result<(), EngineError> {
+    let outcome = feedback::insert(conn, &row).await?;
+    if let Some(task) = outcome.task {
+        effects.of_feedback(&row, task, outcome.is_mismatch);
+    }
+    Ok(())
 }
 
 const fn past(verdict: ReviewVerdict) -> &'static str {
