@@ -438,3 +438,39 @@ async fn texts_of_all_scripts_are_curated_and_told_apart() {
         .await;
     assert_eq!(placed[0]["status"], "rejected", "{placed}");
 }
+
+#[tokio::test]
+async fn other_tasks_say_what_an_example_is_about_and_sources_weigh_as_they_should() {
+    let app = app_with(TaskKind::Generate, json!({})).await;
+    crate::desk::correct(&app, 60, 0).await;
+    app.run_jobs().await;
+    let policy = json!({ "curation": { "classifiers": { "domain": "intent" }, "source_weights": { "user": 1.5, "expert": 3.0 } } });
+    let policy = serde_json::from_value(policy).unwrap();
+    app.engine
+        .update_policy(app.project, "desk", policy)
+        .await
+        .unwrap();
+    liked(&app, answer("where is my parcel please", "It comes tomorrow.")).await;
+    let id = liked(&app, answer("give my money back please", "Gladly.")).await;
+    let edit = json!({ "interaction_id": id, "kind": "correction", "text": "Yes.", "source": "expert" });
+    app.post("/v1/feedback", &edit).await;
+    app.run_jobs().await;
+    let stored = examples(&app, "").await;
+    let of = |text: &str| {
+        stored
+            .iter()
+            .find(|row| row["input"].as_str().unwrap().contains(text))
+            .unwrap()
+    };
+    assert_eq!(of("parcel")["topics"], json!({ "domain": "order" }), "{stored:?}");
+    assert_eq!(of("parcel")["weight"], 1.5);
+    // Corrections weigh twice, an expert's three times that.
+    assert_eq!(of("money")["weight"], 6.0);
+    let wrong = json!({ "policy": { "curation": { "classifiers": { "domain": "nowhere" } } } });
+    let (status, problem) = app.put("/v1/tasks/desk", &wrong).await;
+    assert_eq!(status, 422, "{problem}");
+    assert_eq!(
+        problem["errors"][0]["pointer"],
+        "/policy/curation/classifiers/domain"
+    );
+}

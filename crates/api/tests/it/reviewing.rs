@@ -451,3 +451,39 @@ async fn wrong_answers_are_refused_by_field_and_roles_are_kept() {
         assert_eq!(request.json(&body).send().await.unwrap().status(), status);
     }
 }
+
+#[tokio::test]
+async fn what_nobody_suggested_is_judged_freely() {
+    let policy = json!({ "review": { "automatic": false, "gold_share": 0.0, "show_suggestions": false } });
+    let app = app_with(TaskKind::Classify, policy).await;
+    let id = record(&app, labelled("where is it", "order")).await;
+    ask_about(&app, json!({ "task": "desk", "interaction_id": id })).await;
+    let claimed = claim(&app, "ann").await.unwrap();
+    for hidden in ["label", "suggestion", "details"] {
+        assert!(claimed.get(hidden).is_none(), "{hidden}: {claimed}");
+    }
+    let (status, problem) = answer(&app, &claimed, json!({ "verdict": "approve" })).await;
+    assert_eq!(
+        (status, problem["errors"][0]["pointer"].as_str()),
+        (422, Some("/verdict"))
+    );
+    let said = json!({ "verdict": "correct", "label": "order" });
+    assert_eq!(answer(&app, &claimed, said).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_expert_s_rejection_goes_before_a_user_s_correction() {
+    let app = app_with(TaskKind::Classify, quiet()).await;
+    let id = record(&app, labelled("where is it", "order")).await;
+    let correction = json!({ "interaction_id": id, "kind": "correction", "label": "refund" });
+    app.post("/v1/feedback", &correction).await;
+    assert_eq!(examples(&app).await[0]["status"], "approved");
+    ask_about(&app, json!({ "task": "desk", "interaction_id": id })).await;
+    let claimed = claim(&app, "ann").await.unwrap();
+    answer(&app, &claimed, json!({ "verdict": "reject" })).await;
+    let example = examples(&app).await.remove(0);
+    assert_eq!(
+        (example["status"].as_str(), example["reason"].as_str()),
+        (Some("rejected"), Some("rejected by expert"))
+    );
+}
