@@ -87,9 +87,10 @@ impl NewReviewAnswer {
                 TaskKind::Classify | TaskKind::Generate => {}
             }
         }
-        if self.verdict == ReviewVerdict::Approve && task.kind == TaskKind::Classify && review.label.is_none()
-        {
-            let detail = "there is no label to approve; say which is right: correct with a label";
+        let is_unseen = review.label.is_none() || !task.policy.review.show_suggestions;
+        if self.verdict == ReviewVerdict::Approve && task.kind == TaskKind::Classify && is_unseen {
+            let detail =
+                "no label was shown that could be approved; say which is right: correct with a label";
             return Err(EngineError::field("/verdict", detail));
         }
         Ok(())
