@@ -100,16 +100,16 @@ impl PersonalCleaner {
         )
     }
 
-    /// Replaces what is personal in a text.
-    pub fn clean(&self, text: &mut String) {
+    /// Replaces what is personal in a text; whether there was anything.
+    pub fn clean(&self, text: &mut String) -> bool {
         let cleaned = match self.handling {
             PersonalHandling::Keep | PersonalHandling::Reject => None,
             PersonalHandling::Redact => redact(text, &self.kinds),
             PersonalHandling::Pseudonymise => pseudonymise(text, &self.kinds, &self.pseudonyms),
         };
-        if let Some(cleaned) = cleaned {
-            *text = cleaned;
-        }
+        let Some(cleaned) = cleaned else { return false };
+        *text = cleaned;
+        true
     }
 
     pub fn clean_option(&self, text: &mut Option<String>) {
@@ -138,32 +138,26 @@ impl PersonalCleaner {
             Value::Null | Value::Bool(_) => false,
             Value::Number(number) => {
                 let mut text = number.to_string();
-                let changed = self.clean_changes(&mut text);
+                let changed = self.clean(&mut text);
                 if changed {
                     *value = Value::String(text);
                 }
                 changed
             }
-            Value::String(text) => self.clean_changes(text),
+            Value::String(text) => self.clean(text),
             Value::Array(items) => items
                 .iter_mut()
                 .fold(false, |changed, item| self.clean_value(item) | changed),
             Value::Object(fields) => {
                 let mut changed = false;
                 let cleaned = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
-                    changed |= self.clean_changes(&mut name) | self.clean_value(&mut value);
+                    changed |= self.clean(&mut name) | self.clean_value(&mut value);
                     (name, value)
                 });
                 *fields = cleaned.collect();
                 changed
             }
         }
-    }
-
-    fn clean_changes(&self, text: &mut String) -> bool {
-        let before = text.clone();
-        self.clean(text);
-        *text != before
     }
 
     /// Replaces what is personal in the words of feedback.

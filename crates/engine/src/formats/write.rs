@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::parquet_rows::ParquetRows;
 use crate::preferences::{Judged, Pair, PreferenceRow, row_key};
 use crate::transfer::FORMULA_STARTS;
-use crate::{DatasetRow, EngineError};
+use crate::{DatasetRow, EngineError, RowFormat};
 
 /// What an export is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +38,12 @@ pub enum ExportFormat {
 impl ExportFormat {
     /// The format that a file's name tells; JSONL when it tells none.
     pub fn of_file(file: &Path) -> Result<Self, EngineError> {
-        match file.extension().and_then(|extension| extension.to_str()) {
-            None | Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
-            Some("json") => Ok(Self::Json),
-            Some("csv") => Ok(Self::Csv),
-            Some("parquet") => Ok(Self::Parquet),
-            Some(other) => {
-                let detail =
-                    format!("\".{other}\" is none of jsonl, json, csv, parquet; say which with --format");
-                Err(EngineError::field("", detail))
-            }
-        }
+        RowFormat::of_file(file).map(|format| match format {
+            RowFormat::Jsonl => Self::Jsonl,
+            RowFormat::Json => Self::Json,
+            RowFormat::Csv => Self::Csv,
+            RowFormat::Parquet => Self::Parquet,
+        })
     }
 
     /// Its media type.
@@ -394,7 +389,7 @@ mod tests {
         let all = rows();
         std::io::Write::write_all(&mut file, &written(ExportFormat::Parquet, &[&all, &all])).unwrap();
         let mut read = Vec::new();
-        crate::read_rows(file.path(), crate::RowFormat::Parquet, 0, &mut |_, row| {
+        crate::read_rows(file.path(), RowFormat::Parquet, 0, &mut |_, row| {
             read.push(row.unwrap().0);
             Ok(())
         })

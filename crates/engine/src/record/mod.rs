@@ -526,14 +526,18 @@ impl Recorder {
 
 /// Replaces what is personal in an interaction by the project's rule; gives the kinds that were found.
 fn clean(cleaner: &PersonalCleaner, new: &mut NewInteraction) -> Option<String> {
-    let mut kinds = cleaner.kinds_in(&new.input);
-    kinds.extend(new.output.iter().flat_map(|output| cleaner.kinds_in(output)));
+    let mut kinds = Vec::new();
+    for text in std::iter::once(&mut new.input).chain(&mut new.output) {
+        let found = cleaner.kinds_in(text);
+        if !found.is_empty() {
+            cleaner.clean(text);
+        }
+        kinds.extend(found);
+    }
     kinds.sort_unstable();
     kinds.dedup();
     if cleaner.changes() {
-        cleaner.clean(&mut new.input);
         for text in [
-            &mut new.output,
             &mut new.structured_prompt,
             &mut new.label,
             &mut new.conversation,
