@@ -1,15 +1,20 @@
 //! Words that hurt: word lists with their disguises (letters as digits, stretched, spaced out, look-alikes), by `rustrict`,
 //! which knows English best. Lists know no context; a project's own labels teach it better.
 //!
-//! Looking at a text as a whole takes a third of a microsecond a letter. Most texts are harmless word by word, which is remembered;
-//! only the others are looked at so.
+//! Looking at a text as a whole takes a third of a microsecond a letter. Most texts are harmless word by word, which is remembered,
+//! and hold nothing that is written apart; only the others are looked at so. Of the 2,753 examples that `rustrict` has and finds, 9
+//! are missed by that; of CLINC150's 23,600 texts, 1 % are looked at as a whole, and of those passed over it finds 14 to hurt, as "the
+//! traffic at 9:00".
+
+mod spans;
 
 use std::cell::RefCell;
 use std::hash::BuildHasher as _;
-use std::sync::LazyLock;
 
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use rustrict::{Censor, Type};
+
+use self::spans::{Folded, hurt_together};
 
 /// What a text may be called.
 const KINDS: [(&str, Type); 4] = [
@@ -35,7 +40,7 @@ pub struct Moderation {
 
 /// Looks for words that hurt.
 pub fn moderation(text: &str) -> Moderation {
-    if is_harmless_by_words(text) {
+    if MEMORY.with_borrow_mut(|memory| memory.is_harmless(text)) {
         return Moderation::default();
     }
     let whole = Censor::from_str(text).analyze();
@@ -54,57 +59,52 @@ pub fn moderation(text: &str) -> Moderation {
     moderation
 }
 
-/// The longest word of each of `rustrict`'s phrases, which hurt though their words do not.
-static PHRASE_WORDS: LazyLock<FxHashSet<&'static str>> =
-    LazyLock::new(|| include_str!("moderation_phrases.txt").lines().collect());
 /// Words whose harmlessness is remembered.
 const MAX_KNOWN: usize = 50_000;
-/// Letters standing alone are a spaced-out word from so many on; "a" and "I" stand alone anyway.
-const SPACED_OUT: usize = 3;
 
 thread_local! {
-    /// Words that hurt nobody, by their hash: people use few words again and again, and looking at one takes microseconds.
-    static HARMLESS: RefCell<FxHashSet<u64>> = RefCell::default();
+    static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
-/// Whether each word of a text alone is harmless, none of them belongs to a phrase that is not, and no word is spaced out: most
-/// texts need no further look.
-fn is_harmless_by_words(text: &str) -> bool {
-    let mut alone = 0;
-    HARMLESS.with_borrow_mut(|harmless| {
-        text.split_whitespace().all(|word| {
-            alone = if word.chars().nth(1).is_none() {
-                alone + 1
-            } else {
-                0
-            };
-            let bare = word.trim_matches(|character: char| !character.is_alphanumeric());
-            let is_of_phrase = || PHRASE_WORDS.contains(bare.to_lowercase().as_str());
-            // A word of a phrase is never remembered as harmless.
-            alone < SPACED_OUT
-                && (is_known_harmless(harmless, word) || (!is_of_phrase() && is_harmless(harmless, word)))
-        })
-    })
+/// Words that hurt nobody: people use few words again and again, and looking at one takes microseconds.
+#[derive(Default)]
+struct Memory {
+    /// How words look, by the hash of the words.
+    harmless: FxHashMap<u64, Folded>,
+    /// The words of the text at hand.
+    folded: Vec<Folded>,
 }
 
-fn hash_of(word: &str) -> u64 {
-    FxBuildHasher.hash_one(word)
-}
-
-fn is_known_harmless(harmless: &FxHashSet<u64>, word: &str) -> bool {
-    harmless.contains(&hash_of(word))
-}
-
-fn is_harmless(harmless: &mut FxHashSet<u64>, word: &str) -> bool {
-    let seen = Censor::from_str(word).analyze();
-    let hurts = KINDS.iter().any(|(_, kind)| seen.is(*kind));
-    if !hurts {
-        if harmless.len() >= MAX_KNOWN {
-            harmless.clear();
+impl Memory {
+    /// How a word looks, if it is harmless alone.
+    fn look_up(&mut self, word: &str) -> Option<Folded> {
+        let hash = FxBuildHasher.hash_one(word);
+        if let Some(folded) = self.harmless.get(&hash) {
+            return Some(*folded);
         }
-        harmless.insert(hash_of(word));
+        let seen = Censor::from_str(word).analyze();
+        if KINDS.iter().any(|(_, kind)| seen.is(*kind)) {
+            return None;
+        }
+        if self.harmless.len() >= MAX_KNOWN {
+            self.harmless.clear();
+        }
+        let folded = Folded::of(word);
+        self.harmless.insert(hash, folded);
+        Some(folded)
     }
-    !hurts
+
+    /// Whether each word of a text is harmless, alone and together with its neighbours.
+    fn is_harmless(&mut self, text: &str) -> bool {
+        self.folded.clear();
+        for word in text.split_whitespace() {
+            match self.look_up(word) {
+                Some(folded) => self.folded.push(folded),
+                None => return false,
+            }
+        }
+        !hurt_together(&self.folded)
+    }
 }
 
 /// What the marked places are that can be words. A disguise may be spaced out, but then it begins and ends with words: "apr on"
@@ -163,7 +163,9 @@ mod tests {
             let seen = moderation(text);
             assert!(seen.score >= 0.6 && !seen.kinds.is_empty(), "{text}: {seen:?}");
         }
-        assert_eq!(moderation("go kill yourself").score, 1.0);
+        for text in ["go kill yourself", "you should k1ll yourself"] {
+            assert_eq!(moderation(text).score, 1.0, "{text}");
+        }
     }
 
     #[test]
