@@ -6,6 +6,7 @@
 
 mod checks;
 mod folding;
+mod look;
 mod patterns;
 mod phone;
 mod redaction;
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub use redaction::{Pseudonyms, pseudonymise, redact};
 
 use folding::Folded;
+use look::Look;
 
 /// What a piece of personal data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,8 +144,11 @@ pub fn find_personal(text: &str) -> Vec<PersonalFinding> {
 
 fn find_folded(text: &str) -> Vec<PersonalFinding> {
     let mut found = Vec::new();
-    patterns::find(text, &mut found);
-    phone::find(text, &mut found);
+    let look = Look::at(text);
+    patterns::find(text, &look, &mut found);
+    if look.digits >= phone::FEWEST_NAMED_DIGITS {
+        phone::find(text, &mut found);
+    }
     found.sort_by_key(|finding| (finding.kind, finding.range.start));
     let mut kept: Vec<PersonalFinding> = Vec::with_capacity(found.len());
     for finding in found {
@@ -164,16 +169,22 @@ fn is_after_word(text: &str, start: usize, reach: usize, words: &[&str]) -> bool
     has_word(&text[from..start], words)
 }
 
-/// Whether one of the words begins a word in the text, in any case. The words are lower case and ASCII.
+/// Whether one of the words begins a word in the text, in any case. The words are lower case and ASCII and begin with letters.
 fn has_word(text: &str, words: &[&str]) -> bool {
     let bytes = text.as_bytes();
-    let begins = |place: usize| place == 0 || !bytes[place - 1].is_ascii_alphabetic();
-    words.iter().any(|word| {
-        let word = word.as_bytes();
-        bytes
-            .windows(word.len())
-            .enumerate()
-            .any(|(place, window)| begins(place) && window.eq_ignore_ascii_case(word))
+    let bit = |letter: u8| 1_u32 << (letter.to_ascii_lowercase() - b'a');
+    let firsts = words
+        .iter()
+        .fold(0, |firsts, word| firsts | bit(word.as_bytes()[0]));
+    let mut before = b' ';
+    bytes.iter().enumerate().any(|(place, &byte)| {
+        let begins = byte.is_ascii_alphabetic() && !before.is_ascii_alphabetic();
+        before = byte;
+        let is_here = |word: &&str| {
+            let here = bytes.get(place..place + word.len());
+            here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        begins && firsts & bit(byte) != 0 && words.iter().any(is_here)
     })
 }
 

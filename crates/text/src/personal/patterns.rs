@@ -6,13 +6,16 @@ use std::ops::Range;
 use regex::Regex;
 
 use super::checks::{digits_of, is_card, is_iban, is_us_routing, is_us_ssn, luhn};
-use super::{PersonalFinding, PersonalKind, is_after_word};
+use super::look::Look;
+use super::{PersonalFinding, PersonalKind, has_word, is_after_word};
 use crate::pattern::pattern;
 
 /// How far before a number the words are looked for that say what it is, in bytes.
 const REACH: usize = 32;
 /// Fewer digits make none of the numbers.
 const FEWEST_DIGITS: usize = 4;
+/// Shorter runs without a blank are no key, token or wallet.
+const SHORTEST_SECRET: usize = 15;
 
 /// Lengths of account numbers by country (SWIFT's IBAN registry, release 99).
 const IBAN_LENGTHS: &str = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27\
@@ -74,11 +77,11 @@ pattern!(NINE_DIGITS, r"[0-9]{9}");
 pattern!(DOCUMENT, r"[A-Za-z0-9][A-Za-z0-9-]{4,16}[A-Za-z0-9]");
 pattern!(GROUPS, r"[0-9](?:[ -]?[0-9]){11,40}");
 
-/// Finds every kind but phone numbers.
-pub(super) fn find(text: &str, found: &mut Vec<PersonalFinding>) {
-    let mut search = Search { text, found };
+/// Finds every kind but phone numbers. What each `if` asks for, every match of the pattern has.
+pub(super) fn find(text: &str, look: &Look, found: &mut Vec<PersonalFinding>) {
+    let mut search = Search { text, look, found };
     search.secrets();
-    if text.contains('@') {
+    if look.ats > 0 {
         search.whole(&EMAIL, PersonalKind::Email, |text, range| {
             // The dot or dash that stands before an address is none of it.
             let local = text[range.clone()].trim_start_matches(['.', '-', '\'']);
@@ -86,17 +89,18 @@ pub(super) fn find(text: &str, found: &mut Vec<PersonalFinding>) {
             (!local.starts_with('@')).then_some(start..range.end)
         });
     }
-    search.whole(&URL, PersonalKind::Url, |text, range| {
-        Some(without_punctuation(text, range))
-    });
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    if digits >= FEWEST_DIGITS {
+    if look.colons + look.inner_dots > 0 {
+        search.whole(&URL, PersonalKind::Url, |text, range| {
+            Some(without_punctuation(text, range))
+        });
+    }
+    if look.digits >= FEWEST_DIGITS {
         search.numbers();
     }
-    if text.contains(':') || text.contains('-') {
+    if look.colons + look.dashes >= 5 {
         search.whole(&MAC, PersonalKind::MacAddress, as_it_is);
     }
-    if text.bytes().filter(|&byte| byte == b':').count() > 1 {
+    if look.colons > 1 {
         search.whole(&IP_V6, PersonalKind::IpAddress, |text, range| {
             let shown = text[range.clone()].trim_end_matches(':');
             let end = range.start + shown.len().max(text[range.clone()].len().min(2));
@@ -116,6 +120,7 @@ fn as_it_is(_: &str, range: Range<usize>) -> Option<Range<usize>> {
 
 struct Search<'a, 'f> {
     text: &'a str,
+    look: &'a Look,
     found: &'f mut Vec<PersonalFinding>,
 }
 
@@ -138,6 +143,9 @@ impl Search<'_, '_> {
 
     /// The same for matches of which words must say what they are.
     fn named(&mut self, pattern: &Regex, kind: PersonalKind, words: &[&str], check: impl Fn(&str) -> bool) {
+        if !has_word(self.text, words) {
+            return;
+        }
         self.whole(pattern, kind, |text, range| {
             let is_one = is_after_word(text, range.start, REACH, words) && check(&text[range.clone()]);
             is_one.then_some(range)
@@ -145,18 +153,35 @@ impl Search<'_, '_> {
     }
 
     fn secrets(&mut self) {
-        self.whole(&PRIVATE_KEY, PersonalKind::PrivateKey, as_it_is);
+        if self.look.dashes > 0 {
+            self.whole(&PRIVATE_KEY, PersonalKind::PrivateKey, as_it_is);
+        }
+        if self.look.longest_run >= SHORTEST_SECRET {
+            self.codes();
+        }
+        if self.look.ats > 0 && self.look.colons > 0 {
+            self.whole(&CREDENTIAL_URL, PersonalKind::CredentialUrl, |text, range| {
+                Some(without_punctuation(text, range))
+            });
+        }
+        if self.look.has_pass {
+            self.passwords();
+        }
+    }
+
+    /// Secrets that are one long run of letters and digits.
+    fn codes(&mut self) {
         self.whole(&JWT, PersonalKind::Jwt, as_it_is);
         self.whole(&API_KEY, PersonalKind::ApiKey, as_it_is);
-        self.whole(&CREDENTIAL_URL, PersonalKind::CredentialUrl, |text, range| {
-            Some(without_punctuation(text, range))
-        });
         self.whole(&WALLET, PersonalKind::CryptoWallet, |text, range| {
             // Short addresses look like any other code; a word has to say what they are.
             let is_long = matches!(text.as_bytes()[range.start], b'b' | b'0');
             let words = ["bitcoin", "btc", "wallet", "address"];
             (is_long || is_after_word(text, range.start, REACH, &words)).then_some(range)
         });
+    }
+
+    fn passwords(&mut self) {
         for found in PASSWORD.captures_iter(self.text) {
             // "the password is wrong" tells no password: one has a digit or a sign.
             let value = found
@@ -175,8 +200,33 @@ impl Search<'_, '_> {
     }
 
     fn numbers(&mut self) {
-        self.accounts();
-        self.cards();
+        if self.look.has_code {
+            self.accounts();
+        }
+        if self.look.digits >= 12 {
+            self.cards();
+        }
+        self.tax_numbers();
+        if self.look.inner_dots >= 3 {
+            self.whole(&IP_V4, PersonalKind::IpAddress, |text, range| {
+                let is_address = text[range.clone()].parse::<Ipv4Addr>().is_ok();
+                let is_version = is_after_word(text, range.start, 10, &["version", "release", "v"]);
+                (is_address && !is_version).then_some(range)
+            });
+        }
+        if self.look.inner_dots >= 2 {
+            self.whole(&COORDINATES, PersonalKind::Coordinates, |text, range| {
+                let mut degrees = text[range.clone()]
+                    .split(',')
+                    .filter_map(|part| part.trim().parse::<f64>().ok());
+                let is_place = degrees.next()?.abs() <= 90.0 && degrees.next()?.abs() <= 180.0;
+                is_place.then_some(range)
+            });
+        }
+        self.named_numbers();
+    }
+
+    fn tax_numbers(&mut self) {
         self.whole(&SSN, PersonalKind::UsSsn, |text, range| {
             let shown = &text[range.clone()];
             let number = |range: Range<usize>| {
@@ -201,23 +251,15 @@ impl Search<'_, '_> {
             &["vat", "ust", "umsatzsteuer", "tva", "iva", "btw", "moms"],
             |_| true,
         );
-        self.whole(&IP_V4, PersonalKind::IpAddress, |text, range| {
-            let is_address = text[range.clone()].parse::<Ipv4Addr>().is_ok();
-            let is_version = is_after_word(text, range.start, 10, &["version", "release", "v"]);
-            (is_address && !is_version).then_some(range)
-        });
+    }
+
+    /// Numbers of which only words tell what they are.
+    fn named_numbers(&mut self) {
         self.named(&IMEI, PersonalKind::Imei, &["imei"], |shown| {
             luhn(&digits_of(shown))
         });
         let born = ["born", "birth", "dob", "geboren", "geburt", "nacido", "naissance"];
         self.named(&DATE, PersonalKind::BirthDate, &born, |_| true);
-        self.whole(&COORDINATES, PersonalKind::Coordinates, |text, range| {
-            let mut degrees = text[range.clone()]
-                .split(',')
-                .filter_map(|part| part.trim().parse::<f64>().ok());
-            let is_place = degrees.next()?.abs() <= 90.0 && degrees.next()?.abs() <= 180.0;
-            is_place.then_some(range)
-        });
         self.named(
             &NINE_DIGITS,
             PersonalKind::UsRouting,

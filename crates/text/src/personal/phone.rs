@@ -6,7 +6,7 @@ use super::{PersonalFinding, PersonalKind, has_word, is_after_word};
 /// Digits of a number with its country code (ITU-T E.164), and the fewest that anybody dials beside a word.
 const MOST_DIGITS: usize = 15;
 const FEWEST_DIGITS: usize = 7;
-const FEWEST_NAMED_DIGITS: usize = 6;
+pub(super) const FEWEST_NAMED_DIGITS: usize = 6;
 /// How far the words that say what it is may stand before and after, in bytes.
 const BEFORE: usize = 48;
 const AFTER: usize = 10;
