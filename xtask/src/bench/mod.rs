@@ -27,6 +27,8 @@ pub(crate) enum Suite {
     Gateway,
     /// The same without the peers.
     GatewayAlone,
+    /// Passing on and recording beside another build of Hone, whose binary `HONE_BENCH_AGAINST` names.
+    Against,
     /// What is said of each text when it arrives.
     Text,
     /// Label errors, active learning, growth of curation, exports.
@@ -41,6 +43,7 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Server => server::run(),
         Suite::Gateway => gateway::run(true),
         Suite::GatewayAlone => gateway::run(false),
+        Suite::Against => gateway::against(),
         Suite::Text => text::run(),
         Suite::Curation => curation::run(),
     }

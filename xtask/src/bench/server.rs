@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -63,7 +63,7 @@ async fn measure() -> anyhow::Result<String> {
             server.start_ms,
             server.resident_mb()
         )?;
-        let interaction = json!({ "task": "bench", "input": text_of(2_000), "label": "order" }).to_string();
+        let interaction = interaction();
         let mut answered = Answered::default();
         answered.interactions += load_row(
             &mut table,
@@ -131,7 +131,7 @@ async fn load_row(
     path: &str,
     body: &str,
 ) -> anyhow::Result<usize> {
-    let headers = format!("Authorization: Bearer {}\r\n", server.key);
+    let headers = server.authorization();
     let request = Request {
         // Made, taken or answered.
         status: "HTTP/1.1 2",
@@ -186,6 +186,11 @@ async fn ndjson_row(table: &mut String, server: &Server, database: &str) -> anyh
     Ok(REPEATS * NDJSON_ROWS)
 }
 
+/// An interaction of 2 KB.
+pub(super) fn interaction() -> String {
+    json!({ "task": "bench", "input": text_of(2_000), "label": "order" }).to_string()
+}
+
 fn text_of(bytes: usize) -> String {
     "where is my parcel it should have come on monday ".repeat(bytes / 49 + 1)[..bytes].to_owned()
 }
@@ -204,9 +209,10 @@ fn first_answer(host: &str) -> anyhow::Result<()> {
 
 /// The release binary over a fresh database, with a trained task.
 pub(super) struct Server {
+    binary: PathBuf,
     process: Child,
     pub address: String,
-    pub key: String,
+    key: String,
     start_ms: f64,
     http: reqwest::Client,
     data: tempfile::TempDir,
@@ -220,12 +226,21 @@ impl Server {
 
     /// Starts with a configuration file beside the data.
     pub fn start_with(database: Option<&str>, config: Option<&str>) -> anyhow::Result<Self> {
+        Self::start_binary(hone_binary(), database, config)
+    }
+
+    /// Starts this binary of Hone.
+    pub fn start_binary(
+        binary: PathBuf,
+        database: Option<&str>,
+        config: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         if let Some(config) = config {
             std::fs::write(data.path().join("hone.toml"), config)?;
         }
         let command = || {
-            let mut command = Command::new(hone_binary());
+            let mut command = Command::new(&binary);
             command
                 .current_dir(data.path())
                 .arg("--data")
@@ -272,6 +287,7 @@ impl Server {
         first_answer(address.trim_start_matches("http://"))?;
         let start_ms = start.elapsed().as_secs_f64() * 1e3;
         Ok(Self {
+            binary,
             process,
             address,
             key,
@@ -287,9 +303,14 @@ impl Server {
         self.address.trim_start_matches("http://")
     }
 
+    /// The header that its key goes into, with its line end.
+    pub fn authorization(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.key)
+    }
+
     /// Runs a command beside the server.
     pub fn run(&self, args: &[&str]) -> anyhow::Result<()> {
-        let mut command = Command::new(hone_binary());
+        let mut command = Command::new(&self.binary);
         command
             .current_dir(self.data.path())
             .arg("--data")
@@ -332,6 +353,17 @@ impl Server {
                 .output()?,
         };
         Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    }
+
+    /// Processor time that the server has taken so far, in seconds: it depends less on what else the machine does than the time
+    /// of an answer.
+    pub fn processor_s(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("no fields in stat")?;
+        // The 14th and the 15th of all fields, in hundredths of a second (proc(5)).
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        Ok(ticks as f64 / 100.0)
     }
 
     pub fn resident_mb(&self) -> f64 {

@@ -1,6 +1,7 @@
 //! The gateway beside LiteLLM and Portkey in one run: recording on, with the stand-in provider and the load on the same
 //! machine. What is recorded is counted in the database after every run.
 
+mod against;
 mod peers;
 mod standin;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
+pub(crate) use self::against::run as against;
 pub(crate) use self::standin::run as standin;
 
 use self::standin::StandIn;
@@ -156,7 +158,7 @@ fn eprint_row(row: &str) {
 
 async fn hone(table: &mut String, standin: &StandIn) -> anyhow::Result<()> {
     let server = started(standin)?;
-    let headers = format!("Authorization: Bearer {}\r\n", server.key);
+    let headers = server.authorization();
     let request = |model: &str, is_streamed| {
         let body = body(model, is_streamed);
         Request::post(server.host(), "/openai/v1/chat/completions", &headers, &body)
@@ -204,11 +206,14 @@ async fn hone(table: &mut String, standin: &StandIn) -> anyhow::Result<()> {
 
 /// A server that asks the stand-in.
 fn started(standin: &StandIn) -> anyhow::Result<Server> {
-    let config = format!(
+    Server::start_with(None, Some(&config_for(standin)))
+}
+
+fn config_for(standin: &StandIn) -> String {
+    format!(
         "[gateway.providers.standin]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\n",
         standin.address
-    );
-    Server::start_with(None, Some(&config))
+    )
 }
 
 /// Fails unless as many interactions are recorded as requests were answered; the last ones have some milliseconds.
@@ -224,7 +229,7 @@ async fn ensure_recorded(server: &Server, answered: usize) -> anyhow::Result<()>
 
 async fn idle_streams(table: &mut String, standin: &StandIn) -> anyhow::Result<()> {
     let server = started(standin)?;
-    let headers = format!("Authorization: Bearer {}\r\n", server.key);
+    let headers = server.authorization();
     let held = json!({ "model": "standin/hold", "stream": true, "messages": [{ "role": "user", "content": "wait" }] });
     let path = "/openai/v1/chat/completions";
     let request = Request::post(server.host(), path, &headers, &held.to_string());
