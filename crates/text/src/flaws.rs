@@ -1,7 +1,9 @@
 //! What speaks against learning from a text, by its form alone: too short, cut off, a refusal, the same over and over,
 //! left-overs of a template, hardly a letter.
 
-use rustc_hash::FxHashSet;
+use std::hash::BuildHasher as _;
+
+use rustc_hash::FxBuildHasher;
 
 use crate::pattern::pattern;
 
@@ -71,14 +73,11 @@ pub fn input_flaws(text: &str) -> Vec<TextFlaw> {
             flaws.push(flaw);
         }
     };
-    has(&mut flaws, is_repetitive(text), TextFlaw::Repetitive);
+    let characters = Characters::of(text);
+    has(&mut flaws, characters.is_repetitive(text), TextFlaw::Repetitive);
     has(&mut flaws, TEMPLATE.is_match(text), TextFlaw::Template);
-    let (letters, capitals, others) = letters_of(text);
-    let is_of_symbols =
-        letters + others >= FEWEST_LETTERS && (letters as f64) < LETTER_SHARE * (letters + others) as f64;
-    has(&mut flaws, is_of_symbols, TextFlaw::Symbols);
-    let is_shouting = letters >= FEWEST_LETTERS && capitals as f64 > CAPITAL_SHARE * letters as f64;
-    has(&mut flaws, is_shouting, TextFlaw::Shouting);
+    has(&mut flaws, characters.are_symbols(), TextFlaw::Symbols);
+    has(&mut flaws, characters.are_shouting(), TextFlaw::Shouting);
     flaws
 }
 
@@ -117,37 +116,62 @@ fn is_cut_off(text: &str) -> bool {
     is_sentence && !is_item && last.is_alphanumeric()
 }
 
-fn is_repetitive(text: &str) -> bool {
-    let (mut longest, mut run, mut before) = (0, 0, None);
-    for character in text.chars().filter(|character| !character.is_whitespace()) {
-        run = if before == Some(character) { run + 1 } else { 1 };
-        longest = longest.max(run);
-        before = Some(character);
-    }
-    let words: Vec<&str> = text.split_whitespace().collect();
-    if longest >= LONGEST_RUN {
-        // Lines of dashes and the like divide a text.
-        return before.is_some_and(char::is_alphanumeric) || words.len() < REPEATED_WORDS;
-    }
-    if words.len() < REPEATED_WORDS {
-        return false;
-    }
-    let threes: FxHashSet<&[&str]> = words.windows(3).collect();
-    (threes.len() as f64) < DISTINCT_SHARE * (words.len() - 2) as f64
+/// What the characters of a text are, blanks left out.
+#[derive(Default)]
+struct Characters {
+    letters: usize,
+    capitals: usize,
+    others: usize,
+    /// How often the same one stands in a row at most.
+    longest_run: usize,
+    last: Option<char>,
 }
 
-/// Letters, capitals among them, and what is neither a letter nor blank.
-fn letters_of(text: &str) -> (usize, usize, usize) {
-    let (mut letters, mut capitals, mut others) = (0, 0, 0);
-    for character in text.chars() {
-        if character.is_alphabetic() {
-            letters += 1;
-            capitals += usize::from(character.is_uppercase());
-        } else if !character.is_whitespace() {
-            others += 1;
+impl Characters {
+    fn of(text: &str) -> Self {
+        let mut seen = Self::default();
+        let mut run = 0;
+        for character in text.chars().filter(|character| !character.is_whitespace()) {
+            run = if seen.last == Some(character) { run + 1 } else { 1 };
+            seen.longest_run = seen.longest_run.max(run);
+            seen.last = Some(character);
+            if character.is_alphabetic() {
+                seen.letters += 1;
+                seen.capitals += usize::from(character.is_uppercase());
+            } else {
+                seen.others += 1;
+            }
         }
+        seen
     }
-    (letters, capitals, others)
+
+    fn are_symbols(&self) -> bool {
+        let all = self.letters + self.others;
+        all >= FEWEST_LETTERS && (self.letters as f64) < LETTER_SHARE * all as f64
+    }
+
+    fn are_shouting(&self) -> bool {
+        self.letters >= FEWEST_LETTERS && self.capitals as f64 > CAPITAL_SHARE * self.letters as f64
+    }
+
+    fn is_repetitive(&self, text: &str) -> bool {
+        let words: Vec<u64> = text
+            .split_whitespace()
+            .map(|word| FxBuildHasher.hash_one(word))
+            .collect();
+        if self.longest_run >= LONGEST_RUN {
+            // Lines of dashes and the like divide a text.
+            return self.last.is_some_and(char::is_alphanumeric) || words.len() < REPEATED_WORDS;
+        }
+        if words.len() < REPEATED_WORDS {
+            return false;
+        }
+        let threes = words.windows(3).map(|three| FxBuildHasher.hash_one(three));
+        let mut threes: Vec<u64> = threes.collect();
+        threes.sort_unstable();
+        threes.dedup();
+        (threes.len() as f64) < DISTINCT_SHARE * (words.len() - 2) as f64
+    }
 }
 
 #[cfg(test)]

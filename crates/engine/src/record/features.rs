@@ -3,13 +3,9 @@
 
 use std::cell::RefCell;
 
-use hone_storage::interactions::Interaction;
 use hone_text::{
     PersonalKind, Signature, Signer, answer_flaws, injection_signs, input_flaws, language, moderation,
 };
-
-/// Rows that are looked at before other tasks run.
-const ROWS_AT_A_TIME: usize = 50;
 
 thread_local! {
     static SIGNER: RefCell<Signer> = RefCell::default();
@@ -47,23 +43,6 @@ impl TextFeatures {
             injection: Some(injection_signs(input).score),
             near_bands: Some(band_bytes(&signatures(input))),
         }
-    }
-}
-
-/// Adds to interactions what can be said of their texts; lets other tasks run now and then.
-pub(super) async fn add_features(interactions: &mut [Interaction]) {
-    for some in interactions.chunks_mut(ROWS_AT_A_TIME) {
-        for row in some {
-            let features = TextFeatures::of(&row.input.0, row.output.0.as_deref());
-            if row.language.is_none() {
-                row.language = features.language.map(str::to_owned);
-            }
-            row.flaws = features.flaws;
-            row.moderation = features.moderation;
-            row.injection = features.injection;
-            row.near_bands = features.near_bands;
-        }
-        tokio::task::yield_now().await;
     }
 }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::features::add_features;
+use self::features::TextFeatures;
 pub(crate) use self::features::{band_bytes, bands_of_bytes, kind_names, signatures};
 use self::writer::Writer;
 use crate::EngineError;
@@ -469,6 +469,7 @@ impl Recorder {
         // Both are of what the client sent: it asks again with the same.
         let (content_hash, conversation_id) = (new.content_hash(), new.conversation_id(project));
         let personal_data = clean(privacy.cleaner(), &mut new);
+        let features = TextFeatures::of(&new.input, new.output.as_deref());
         let row = Interaction {
             id: new.id.map_or_else(|| self.ids.next(), Uuid::from),
             project_id: project.0,
@@ -491,7 +492,7 @@ impl Recorder {
             cost_micro_usd: new.cost_usd.map(|usd| (usd * 1e6).round() as i64),
             action_type: new.action_type,
             target_tool: new.target_tool,
-            language: new.language,
+            language: new.language.or_else(|| features.language.map(str::to_owned)),
             tags: if new.tags.is_empty() {
                 None
             } else {
@@ -508,12 +509,11 @@ impl Recorder {
                 .first_token_ms
                 .map(|milliseconds| (milliseconds * 1_000.0) as i64),
             error: new.error,
-            // The writer adds what can be said of the texts: a reply shall not wait for it.
-            flaws: None,
+            flaws: features.flaws,
             personal_data,
-            moderation: None,
-            injection: None,
-            near_bands: None,
+            moderation: features.moderation,
+            injection: features.injection,
+            near_bands: features.near_bands,
         };
         InteractionRecord {
             teaches: row.is_reference,

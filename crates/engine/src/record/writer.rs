@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::add_features;
 use super::{Backlog, InteractionRecord, Record, RecordOutcome, Recorded, Request};
 use crate::effects::Effects;
 
@@ -115,8 +114,7 @@ impl Writer {
             records.extend(request.records);
         }
         let (count, started) = (records.len() as u64, Instant::now());
-        let mut group = Group::of(records);
-        add_features(&mut group.interactions).await;
+        let group = Group::of(records);
         let mut written = self.write_records(&group).await;
         while let (Err(error), Some(stop)) = (&written, until)
             && (error.is_unwritable() || error.is_transient())

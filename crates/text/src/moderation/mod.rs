@@ -14,7 +14,7 @@ use std::hash::BuildHasher as _;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use rustrict::{Censor, Type};
 
-use self::spans::{Folded, hurt_together};
+use self::spans::{Word, hurt_together};
 
 /// What a text may be called.
 const KINDS: [(&str, Type); 4] = [
@@ -66,44 +66,43 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
-/// Words that hurt nobody: people use few words again and again, and looking at one takes microseconds.
+/// Words that hurt nobody, by their hashes: people use few words again and again, and looking at one takes microseconds.
 #[derive(Default)]
 struct Memory {
-    /// How words look, by the hash of the words.
-    harmless: FxHashMap<u64, Folded>,
+    harmless: FxHashMap<u64, Word>,
     /// The words of the text at hand.
-    folded: Vec<Folded>,
+    words: Vec<Word>,
 }
 
 impl Memory {
-    /// How a word looks, if it is harmless alone.
-    fn look_up(&mut self, word: &str) -> Option<Folded> {
-        let hash = FxBuildHasher.hash_one(word);
-        if let Some(folded) = self.harmless.get(&hash) {
-            return Some(*folded);
+    /// A word, if it is harmless alone.
+    fn look_up(&mut self, text: &str) -> Option<Word> {
+        let hash = FxBuildHasher.hash_one(text);
+        if let Some(word) = self.harmless.get(&hash) {
+            return Some(*word);
         }
-        let seen = Censor::from_str(word).analyze();
+        let seen = Censor::from_str(text).analyze();
         if KINDS.iter().any(|(_, kind)| seen.is(*kind)) {
             return None;
         }
         if self.harmless.len() >= MAX_KNOWN {
             self.harmless.clear();
         }
-        let folded = Folded::of(word);
-        self.harmless.insert(hash, folded);
-        Some(folded)
+        let word = Word::of(text);
+        self.harmless.insert(hash, word);
+        Some(word)
     }
 
     /// Whether each word of a text is harmless, alone and together with its neighbours.
     fn is_harmless(&mut self, text: &str) -> bool {
-        self.folded.clear();
+        self.words.clear();
         for word in text.split_whitespace() {
             match self.look_up(word) {
-                Some(folded) => self.folded.push(folded),
+                Some(word) => self.words.push(word),
                 None => return false,
             }
         }
-        !hurt_together(&self.folded)
+        !hurt_together(&self.words)
     }
 }
 

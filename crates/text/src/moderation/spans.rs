@@ -4,32 +4,54 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashSet;
 
-/// What hurts when it is written together, by its hash.
+/// What hurts when it is written together.
 static HURTING: LazyLock<Hurting> = LazyLock::new(|| {
-    let words = include_str!("words.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
-    let folded: Vec<Folded> = words.map(Folded::of).collect();
-    Hurting {
-        longest: folded.iter().map(|word| word.len).max().unwrap_or_default(),
-        hashes: folded.iter().map(|word| word.hash).collect(),
+    let mut hurting = Hurting::default();
+    let words = include_str!("words.txt").lines();
+    for word in words.filter(|line| !line.starts_with('#')) {
+        let mut folded = Folded::EMPTY;
+        for character in characters_of(word) {
+            folded = folded.joined(Folded::of_character(character));
+            hurting.beginnings.insert(folded.hash);
+        }
+        hurting.whole.insert(folded.hash);
     }
+    hurting
 });
 
+/// Hashes of words and of what they begin with.
+#[derive(Default)]
 struct Hurting {
-    hashes: FxHashSet<u64>,
-    /// Letters of the longest.
-    longest: usize,
+    whole: FxHashSet<u64>,
+    beginnings: FxHashSet<u64>,
+}
+
+/// A word of a text, as the part of a span that it can be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word {
+    folded: Folded,
+    /// Whether something that hurts begins with it.
+    may_begin: bool,
+}
+
+impl Word {
+    pub fn of(word: &str) -> Self {
+        let characters = characters_of(word).map(Folded::of_character);
+        let folded = characters.fold(Folded::EMPTY, Folded::joined);
+        Self {
+            folded,
+            may_begin: HURTING.beginnings.contains(&folded.hash),
+        }
+    }
 }
 
 /// How the letters and digits of a word look, doubled ones once, as a hash that can be joined to another.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Folded {
+struct Folded {
     /// The characters as the digits of a number to the base [`BASE`].
     hash: u64,
     /// [`BASE`] to the power of the length.
     power: u64,
-    len: usize,
     ends: Option<(char, char)>,
 }
 
@@ -52,40 +74,38 @@ impl Folded {
     const EMPTY: Self = Self {
         hash: 0,
         power: 1,
-        len: 0,
         ends: None,
     };
 
-    pub fn of(word: &str) -> Self {
-        let word = word.trim_end_matches(|character: char| !character.is_alphanumeric());
-        let characters = word.chars().flat_map(char::to_lowercase).filter_map(look);
-        characters.fold(Self::EMPTY, |word, character| {
-            word.joined(Self {
-                hash: u64::from(u32::from(character)),
-                power: BASE,
-                len: 1,
-                ends: Some((character, character)),
-            })
-        })
+    fn of_character(character: char) -> Self {
+        Self {
+            hash: u64::from(u32::from(character)),
+            power: BASE,
+            ends: Some((character, character)),
+        }
     }
 
     fn joined(self, next: Self) -> Self {
         let (Some((first, last)), Some((first_of_next, last_of_next))) = (self.ends, next.ends) else {
             return if self.ends.is_some() { self } else { next };
         };
-        let (mut hash, mut power, mut len) = (next.hash, next.power, next.len);
+        let (mut hash, mut power) = (next.hash, next.power);
         if last == first_of_next {
             power = power.wrapping_mul(INVERSE);
             hash = hash.wrapping_sub(power.wrapping_mul(u64::from(u32::from(first_of_next))));
-            len -= 1;
         }
         Self {
             hash: self.hash.wrapping_mul(power).wrapping_add(hash),
             power: self.power.wrapping_mul(power),
-            len: self.len + len,
             ends: Some((first, last_of_next)),
         }
     }
+}
+
+/// What the characters of a word look like; the punctuation behind it belongs to the sentence.
+fn characters_of(word: &str) -> impl Iterator<Item = char> {
+    let word = word.trim_end_matches(|character: char| !character.is_alphanumeric());
+    word.chars().flat_map(char::to_lowercase).filter_map(look)
 }
 
 /// The letter that a letter, a digit or a sign is taken for.
@@ -107,15 +127,20 @@ fn look(character: char) -> Option<char> {
 }
 
 /// Whether two or more of these words, one after the other, are together something that hurts.
-pub(super) fn hurt_together(words: &[Folded]) -> bool {
+pub(super) fn hurt_together(words: &[Word]) -> bool {
     let hurting = &*HURTING;
-    (0..words.len()).any(|start| {
-        let mut span = words[start];
-        words[start + 1..].iter().any(|next| {
-            span = span.joined(*next);
-            span.len <= hurting.longest && hurting.hashes.contains(&span.hash)
+    (0..words.len())
+        .filter(|&start| words[start].may_begin)
+        .any(|start| {
+            let mut span = words[start].folded;
+            words[start + 1..]
+                .iter()
+                .map_while(|next| {
+                    span = span.joined(next.folded);
+                    hurting.beginnings.contains(&span.hash).then_some(span.hash)
+                })
+                .any(|hash| hurting.whole.contains(&hash))
         })
-    })
 }
 
 #[cfg(test)]
@@ -125,7 +150,7 @@ mod tests {
     #[test]
     fn words_hurt_together_through_case_and_disguise() {
         let hurt = |text: &str| {
-            let words: Vec<Folded> = text.split_whitespace().map(Folded::of).collect();
+            let words: Vec<Word> = text.split_whitespace().map(Word::of).collect();
             hurt_together(&words)
         };
         for text in [
