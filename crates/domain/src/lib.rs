@@ -50,8 +50,8 @@ pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use object::{object, objects, optional_object};
 pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{
-    CascadePolicy, CurationPolicy, CurationStep, DeploymentPolicy, GatewayPolicy, LABEL_PLACE, ModelRoute,
-    PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitBy,
+    CascadePolicy, CurationPolicy, CurationStep, DeploymentPolicy, GateRule, GatewayPolicy, LABEL_PLACE,
+    ModelRoute, PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitBy,
     SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
 };
 pub use profile::{AnswerLength, DetailLevel, Profile};

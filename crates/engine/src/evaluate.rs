@@ -1,7 +1,7 @@
 //! Evaluation and the gate: the candidate against the version that serves, on the same held-out rows.
 //!
-//! Registers what was trained, decides by the documented rule whether it may serve, and deploys it where the task says
-//! so. The candidate is judged as it would serve: loaded from its stored artifact.
+//! Registers what was trained, has the gate decide whether it may serve, and deploys it where the task says so. The candidate is
+//! judged as it would serve: loaded from its stored artifact.
 
 use std::sync::Arc;
 
@@ -18,63 +18,12 @@ use hone_storage::{Conn, deployments, tasks};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
-use crate::measure::evaluate_rows;
+use crate::gate::Decision;
+use crate::measure::{judge_rows, labels_of};
 use crate::runs::{FoundRun, find_run};
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const EVALUATE_RUN: &str = "EvaluateRun";
-
-/// The gate's decision, kept with the run.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Decision {
-    /// Whether the candidate may serve.
-    pub accepted: bool,
-    /// Why, in words with the numbers.
-    pub reason: String,
-    /// Accuracy of the candidate on the held-out rows.
-    pub candidate_accuracy: f64,
-    /// macro-F1 of the candidate on the held-out rows.
-    pub candidate_macro_f1: f64,
-    /// macro-F1 of the version that serves, on the same rows.
-    pub baseline_macro_f1: Option<f64>,
-    /// How far below the baseline a candidate may be.
-    pub max_f1_drop: f64,
-    /// Held-out rows compared.
-    pub held_out: usize,
-}
-
-impl Decision {
-    /// The documented rule: the first version always serves; a later one unless its macro-F1 is more than `max_drop`
-    /// below the baseline's.
-    pub fn by_f1(candidate: &Evaluation, baseline: Option<&Evaluation>, max_f1_drop: f64) -> Self {
-        let candidate_macro_f1 = candidate.macro_f1;
-        let baseline_macro_f1 = baseline.map(|baseline| baseline.macro_f1);
-        let accepted = baseline_macro_f1.is_none_or(|baseline| candidate_macro_f1 >= baseline - max_f1_drop);
-        let reason = match baseline_macro_f1 {
-            None => "there is no version to compare it with; the first one always serves".to_owned(),
-            Some(baseline) if candidate_macro_f1 >= baseline => {
-                format!(
-                    "macro-F1 {candidate_macro_f1:.4} is no worse than the serving version's {baseline:.4}"
-                )
-            }
-            Some(baseline) if accepted => format!(
-                "macro-F1 {candidate_macro_f1:.4} is no more than {max_f1_drop} below the serving version's {baseline:.4}"
-            ),
-            Some(baseline) => format!(
-                "macro-F1 {candidate_macro_f1:.4} is more than {max_f1_drop} below the serving version's {baseline:.4}"
-            ),
-        };
-        Self {
-            accepted,
-            reason,
-            candidate_accuracy: candidate.accuracy,
-            candidate_macro_f1,
-            baseline_macro_f1,
-            max_f1_drop,
-            held_out: candidate.sample_count,
-        }
-    }
-}
 
 /// Evaluates, registers and, where the gate accepts, deploys what a run has trained.
 pub struct EvaluateRun {
@@ -89,9 +38,10 @@ struct Candidate {
     comparison: Comparison,
 }
 
-/// Both evaluations on the same rows.
+/// Both evaluations on the same rows, and the gate's decision.
 struct Comparison {
     candidate: Evaluation,
+    decision: Decision,
     labels: Vec<String>,
     /// What served when they were compared.
     serving: Option<Serving>,
@@ -199,18 +149,30 @@ impl Engine {
             None => None,
         };
         let held_out = held_out.clone();
-        run_blocking(move || Comparison {
-            candidate: evaluate_rows(&candidate, &held_out),
-            labels: candidate.labels,
-            serving,
-            baseline: baseline.and_then(|(version, model)| {
+        let policy = tasks::get(&mut self.db.read().await?, TaskId(run.task_id))
+            .await?
+            .policy
+            .deployment;
+        let seed = run.id.as_u64_pair().1;
+        run_blocking(move || {
+            let judged = judge_rows(&candidate, &held_out);
+            let baseline = baseline.and_then(|(version, model)| {
                 let classifier = model.into_classifier()?;
-                Some(Baseline {
-                    version: version.id,
-                    evaluation: evaluate_rows(&classifier, &held_out),
-                    labels: classifier.labels,
-                })
-            }),
+                Some((version.id, judge_rows(&classifier, &held_out), classifier.labels))
+            });
+            let truth = labels_of(&held_out);
+            let judged_baseline = baseline.as_ref().map(|(_, judged, _)| judged);
+            Comparison {
+                decision: Decision::new(&policy, &truth, &judged, judged_baseline, seed),
+                candidate: judged.evaluation,
+                labels: candidate.labels,
+                serving,
+                baseline: baseline.map(|(version, judged, labels)| Baseline {
+                    version,
+                    evaluation: judged.evaluation,
+                    labels,
+                }),
+            }
         })
         .await
     }
@@ -221,12 +183,8 @@ impl Engine {
         let task = tasks::get(conn, TaskId(candidate.run.task_id)).await?;
         let comparison = &candidate.comparison;
         let baseline = comparison.baseline.as_ref();
-        let decision = Decision::by_f1(
-            &comparison.candidate,
-            baseline.map(|baseline| &baseline.evaluation),
-            task.policy.deployment.max_f1_drop,
-        );
-        let version = self.register(conn, &task, &candidate, &decision).await?;
+        let decision = &comparison.decision;
+        let version = self.register(conn, &task, &candidate).await?;
         let completed = Run {
             status: candidate.run.status.transition(RunStatus::Completed)?,
             finished_at_us: Some(self.ids.now_us()),
@@ -236,7 +194,7 @@ impl Engine {
             baseline_metrics: baseline
                 .map(|baseline| json_of(&baseline.evaluation))
                 .transpose()?,
-            decision: Some(json_of(&decision)?),
+            decision: Some(json_of(decision)?),
             ..candidate.run.clone()
         };
         runs::update(conn, &completed).await?;
@@ -263,7 +221,6 @@ impl Engine {
         conn: &mut Conn,
         task: &Task,
         candidate: &Candidate,
-        decision: &Decision,
     ) -> Result<ModelVersion, EngineError> {
         let Candidate {
             run,
@@ -292,7 +249,7 @@ impl Engine {
             dataset_id: Some(dataset.id),
             number: latest.map_or(1, |latest| latest.number + 1),
             version: semantic.to_string(),
-            stage: if decision.accepted {
+            stage: if comparison.decision.accepted {
                 Stage::Candidate
             } else {
                 Stage::Refused
@@ -322,31 +279,4 @@ fn json_of(value: &impl serde::Serialize) -> Result<hone_storage::Json<serde_jso
     value
         .map(hone_storage::Json)
         .map_err(|error| EngineError::Dataset(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn evaluation(right: usize) -> Evaluation {
-        let labels = ["a".to_owned(), "b".to_owned()];
-        let probabilities: Vec<f32> = (0..100)
-            .flat_map(|row| if row < right { [0.9, 0.1] } else { [0.1, 0.9] })
-            .collect();
-        Evaluation::new(&labels, &probabilities, &["a"; 100])
-    }
-
-    #[test]
-    fn the_documented_rule_allows_a_drop_of_a_twentieth() {
-        assert!(Decision::by_f1(&evaluation(1), None, 0.05).accepted);
-        let baseline = evaluation(90);
-        assert!(Decision::by_f1(&evaluation(88), Some(&baseline), 0.05).accepted);
-        let refused = Decision::by_f1(&evaluation(60), Some(&baseline), 0.05);
-        assert!(!refused.accepted);
-        assert!(
-            refused.reason.contains("more than 0.05 below"),
-            "{}",
-            refused.reason
-        );
-    }
 }

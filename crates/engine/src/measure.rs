@@ -3,6 +3,7 @@
 
 use hone_domain::{DatasetId, JobId, ModelVersionId, Split};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
+use hone_learn::metrics::argmax;
 use hone_learn::{Evaluation, TextClassifier};
 use hone_storage::datasets::Dataset;
 use hone_storage::tasks::Task;
@@ -11,6 +12,7 @@ use hone_storage::{Conn, datasets, deployments};
 use uuid::Uuid;
 
 use crate::engine::run_blocking;
+use crate::gate::Judged;
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const MEASURE_VERSION: &str = "MeasureVersion";
@@ -133,16 +135,31 @@ impl Engine {
 
 /// How a classifier does on rows of a dataset; what it misses carries the example's id.
 pub(crate) fn evaluate_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Evaluation {
+    judge_rows(classifier, rows).evaluation
+}
+
+/// The same with what it answers for each row.
+pub(crate) fn judge_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Judged {
     let texts: Vec<&str> = rows.iter().map(|row| row.input.as_str()).collect();
-    let labels: Vec<&str> = rows
-        .iter()
-        .map(|row| row.label.as_deref().unwrap_or_default())
-        .collect();
-    let mut evaluation = classifier.evaluate(&texts, &labels);
+    let probabilities = classifier.probabilities(&texts);
+    let mut evaluation = Evaluation::new(&classifier.labels, &probabilities, &labels_of(rows));
     for missed in &mut evaluation.misclassified {
         missed.id = Some(rows[missed.row].id.to_string());
     }
-    evaluation
+    let answer = |probabilities: &[f32]| classifier.labels[argmax(probabilities)].clone();
+    Judged {
+        evaluation,
+        answers: probabilities
+            .chunks_exact(classifier.labels.len())
+            .map(answer)
+            .collect(),
+    }
+}
+
+/// The right labels of rows; empty where a row has none.
+pub(crate) fn labels_of(rows: &[DatasetRow]) -> Vec<&str> {
+    let labels = rows.iter().map(|row| row.label.as_deref());
+    labels.map(Option::unwrap_or_default).collect()
 }
 
 async fn named_or_serving(

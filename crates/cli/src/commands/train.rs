@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hone_domain::{JobId, RunId, RunStatus, parse_json};
-use hone_engine::{Decision, EngineError};
+use hone_engine::{Decision, EngineError, PairedComparison};
 use hone_storage::runs::{self, Run};
 use hone_storage::{jobs, versions};
 use serde_json::{Value, json};
@@ -102,6 +102,9 @@ async fn report(app: &App, run: &Run, output: Output) -> anyhow::Result<ExitCode
             if decision.accepted { "accepted" } else { "refused" },
             decision.reason
         ));
+        if let Some(comparison) = &decision.comparison {
+            report_comparison(comparison, output);
+        }
         output.raw(&format!("stage {}", version.stage));
     });
     Ok(if decision.accepted {
@@ -109,4 +112,25 @@ async fn report(app: &App, run: &Run, output: Output) -> anyhow::Result<ExitCode
     } else {
         ExitCode::from(GATE_REFUSED)
     })
+}
+
+/// What the gate saw row by row.
+fn report_comparison(comparison: &PairedComparison, output: Output) {
+    output.raw(&format!(
+        "macro-F1 {:+.4} ({:+.4} to {:+.4}), right alone on {} rows against {} (McNemar mid-p {:.3}), ECE {:.3} against {:.3}",
+        comparison.macro_f1_difference,
+        comparison.macro_f1_lower,
+        comparison.macro_f1_upper,
+        comparison.only_candidate_right,
+        comparison.only_baseline_right,
+        comparison.mcnemar_mid_p,
+        comparison.candidate_ece,
+        comparison.baseline_ece,
+    ));
+    for regression in &comparison.regressions {
+        output.raw(&format!(
+            "  F1 of {} fell from {:.3} to {:.3} ({} rows)",
+            regression.label, regression.baseline_f1, regression.candidate_f1, regression.support
+        ));
+    }
 }

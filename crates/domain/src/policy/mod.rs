@@ -160,21 +160,39 @@ impl Default for TrainingPolicy {
     }
 }
 
+spelled_enum! {
+    /// What the gate asks of a later version.
+    GateRule ("gate rule") {
+        /// It is shown not to be worse by more than the margin.
+        NonInferior = "non_inferior",
+        /// It is shown to be better.
+        Superior = "superior",
+        /// Its measured macro-F1 is not below by more than the margin, however uncertain.
+        Documented = "documented",
+    }
+}
+
 /// What may go live.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeploymentPolicy {
     /// Deploy by itself when the gate accepts.
     pub automatic: bool,
-    /// A later version is refused when its macro-F1 is more than this below the live one's.
+    /// How a later version is compared with the live one on the held-out rows.
+    pub gate: GateRule,
+    /// How far its macro-F1 may be below the live one's.
     pub max_f1_drop: f64,
+    /// The chance at which the gate may take a version for better than it is (above 0, below 0.5).
+    pub gate_error: f64,
 }
 
 impl Default for DeploymentPolicy {
     fn default() -> Self {
         Self {
             automatic: true,
+            gate: GateRule::NonInferior,
             max_f1_drop: 0.05,
+            gate_error: 0.05,
         }
     }
 }
@@ -218,6 +236,13 @@ impl TaskPolicy {
             if !(0.0..=1.0).contains(&share) {
                 return refuse(pointer, "give a number from 0 to 1");
             }
+        }
+        let gate_error = self.deployment.gate_error;
+        if !(gate_error > 0.0 && gate_error < 0.5) {
+            return refuse(
+                "/policy/deployment/gate_error",
+                "give a number above 0 and below 0.5",
+            );
         }
         let total = training.split.train + training.split.validation + training.split.test;
         if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 || training.split.test <= 0.0 {
