@@ -134,7 +134,7 @@ fn decide(
     let confidence = 100.0 * (1.0 - comparison.error_rate);
     let (documented, by_measure) = by_f1(f1, baseline, margin);
     let difference = format!(
-        "macro-F1 {f1:.4} against the serving version's {baseline:.4}, at least {lower:+.4} apart with {confidence} % confidence"
+        "macro-F1 {f1:.4} against the serving version's {baseline:.4}, a difference of at least {lower:+.4} with {confidence} % confidence"
     );
     match policy.gate {
         GateRule::Documented => (Some(GateRule::Documented), documented, by_measure),

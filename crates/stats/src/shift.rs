@@ -1,4 +1,6 @@
-//! How far two samples are apart.
+//! How far two samples are apart, and which of many differences are real.
+
+use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 
 /// A smaller share counts as this, so that an empty bin does not make the index infinite.
 const LEAST_SHARE: f64 = 1e-6;
@@ -18,6 +20,53 @@ pub fn population_stability(expected: &[f64], actual: &[f64]) -> Option<f64> {
         (actual - expected) * (actual / expected).ln()
     };
     Some(expected.iter().zip(actual).map(of_bin).sum())
+}
+
+/// How far two mixes of labels are apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MixShift {
+    /// The Jensen-Shannon divergence, weighted by the counts, in nats: 0 for equal mixes.
+    pub divergence: f64,
+    /// The p-value of "one mix": small counts need a large divergence, large ones a small one.
+    pub p: f64,
+}
+
+/// Compares counts by label. Twice the count times the divergence is the likelihood-ratio statistic, chi-square with one degree of
+/// freedom less than there are labels that occur. `None` where the labels differ in number or one side is empty.
+pub fn mix_shift(first: &[u64], second: &[u64]) -> Option<MixShift> {
+    let sum = |counts: &[u64]| counts.iter().sum::<u64>() as f64;
+    let (n, m) = (sum(first), sum(second));
+    if first.len() != second.len() || n == 0.0 || m == 0.0 {
+        return None;
+    }
+    let (mut statistic, mut labels) = (0.0, 0.0_f64);
+    for (&a, &b) in first.iter().zip(second).filter(|&(&a, &b)| a + b > 0) {
+        let both = (a + b) as f64;
+        labels += 1.0;
+        for (count, total) in [(a as f64, n), (b as f64, m)] {
+            if count > 0.0 {
+                statistic += 2.0 * count * (count * (n + m) / (both * total)).ln();
+            }
+        }
+    }
+    let p = ChiSquared::new(labels - 1.0).map_or(1.0, |distribution| distribution.sf(statistic.max(0.0)));
+    Some(MixShift {
+        divergence: (statistic / (2.0 * (n + m))).max(0.0),
+        p,
+    })
+}
+
+/// Which of many p-values are small together: the places of those that are kept so that at most this share of them is false
+/// (Benjamini and Hochberg, JRSS-B 1995).
+pub fn false_discoveries(p_values: &[f64], rate: f64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let count = p_values.len() as f64;
+    let is_small = |&rank: &usize| p_values[order[rank]] <= rate * (rank + 1) as f64 / count;
+    let kept = (0..order.len()).rev().find(is_small).map_or(0, |rank| rank + 1);
+    order.truncate(kept);
+    order.sort_unstable();
+    order
 }
 
 /// The largest distance of two empirical distributions.
@@ -162,5 +211,40 @@ mod tests {
             probability_beyond(1_001.0, 0.03),
         );
         assert!((exact - limit).abs() < 0.02, "{exact} {limit}");
+    }
+
+    #[test]
+    fn mixes_of_one_source_are_seldom_told_apart_at_any_size() {
+        let mut random = fastrand::Rng::with_seed(2);
+        let mut draw = |count: usize, shift: usize| {
+            let mut counts = [0_u64; 5];
+            for _ in 0..count {
+                counts[(random.usize(..10) + shift).min(9) / 2] += 1;
+            }
+            counts
+        };
+        for count in [50, 500, 5_000] {
+            let told = (0..500).filter(|_| mix_shift(&draw(count, 0), &draw(count, 0)).unwrap().p < 0.05);
+            let told = told.count();
+            assert!((5..50).contains(&told), "{told} of 500 at {count}");
+        }
+        assert!(mix_shift(&draw(2_000, 0), &draw(2_000, 1)).unwrap().p < 1e-6);
+        let same = mix_shift(&[5, 10, 0], &[10, 20, 0]).unwrap();
+        assert!(same.divergence < 1e-12 && same.p > 0.999, "{same:?}");
+        assert_eq!(mix_shift(&[1], &[1]).unwrap().p, 1.0);
+        assert_eq!(mix_shift(&[0], &[1]), None);
+        assert_eq!(mix_shift(&[1, 2], &[1]), None);
+    }
+
+    #[test]
+    fn of_many_small_p_values_those_are_kept_that_are_small_together() {
+        // The example of the paper, section 3.2: four of fifteen at .05.
+        let p_values = [
+            0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719,
+            0.6528, 0.7590, 1.0000,
+        ];
+        assert_eq!(false_discoveries(&p_values, 0.05), [0, 1, 2, 3]);
+        assert_eq!(false_discoveries(&[0.5, 0.01], 0.05), [1]);
+        assert_eq!(false_discoveries(&[], 0.05), Vec::<usize>::new());
     }
 }

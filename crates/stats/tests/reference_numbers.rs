@@ -10,30 +10,38 @@
 use std::path::PathBuf;
 
 use hone_stats::{
-    Arm, BernoulliStreams, BetaBinomialMixture, BettingMean, Block, GammaExponentialMixture, McNemar,
-    NormalMixture, PairedSample, SampleRatio, Sequential, anytime_t_log_e, best_arm, chi_square,
-    compare_beta, cuped, kolmogorov_smirnov, population_stability, two_proportions, welch,
+    Adwin, Arm, BernoulliStreams, BetaBinomialMixture, BettingMean, Block, GammaExponentialMixture, McNemar,
+    NormalMixture, PageHinkley, PageHinkleySettings, PairedSample, SampleRatio, Sequential, anytime_t_log_e,
+    best_arm, chi_square, compare_beta, cuped, kolmogorov_smirnov, population_stability, two_proportions,
+    welch,
 };
 use serde_json::Value;
 
 /// Of the reference value, or of one where that is smaller.
 const TOLERANCE: f64 = 1e-9;
 
-/// The cases of these families, each with its inputs and what is expected; empty where there are no reference numbers.
+/// A file of reference numbers, where there are any.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test finds its reference numbers through the environment"
 )]
-fn cases(families: &[&str]) -> Vec<Case> {
+fn read(name: &str) -> Option<Value> {
     let folder = std::env::var("HONE_TEST_NUMBERS").map_or_else(
         |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/numbers")),
         PathBuf::from,
     );
-    let Ok(text) = std::fs::read(folder.join("ab_reference.json")) else {
+    let Ok(text) = std::fs::read(folder.join(name)) else {
         println!("skipped: no reference numbers in {}", folder.display());
+        return None;
+    };
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+/// The cases of these families, each with its inputs and what is expected; empty where there are no reference numbers.
+fn cases(families: &[&str]) -> Vec<Case> {
+    let Some(all) = read("ab_reference.json") else {
         return Vec::new();
     };
-    let all: Value = serde_json::from_slice(&text).unwrap();
     let of_family = |case: &&Value| families.contains(&case["family"].as_str().unwrap());
     let found: Vec<Case> = all["cases"]
         .as_array()
@@ -337,4 +345,33 @@ fn best_arms_and_shifts() {
         case.expect("d", compared.distance);
         case.expect("p_asymp", compared.p);
     }
+}
+
+#[test]
+fn changes_of_a_stream() {
+    let Some(all) = read("ml_reference.json") else {
+        return;
+    };
+    let all = all["cases"].as_array().unwrap();
+    let case = all.iter().find(|case| case["id"] == "driftstream01").unwrap();
+    let value = |i: u64| 0.4 * (7_919 * i % 101) as f64 / 100.0 + if i < 1_000 { 0.2 } else { 0.55 };
+    let (mut adwin, mut page_hinkley) = (
+        Adwin::new(0.002),
+        PageHinkley::new(PageHinkleySettings::default()),
+    );
+    let seen = |is_change: &mut dyn FnMut(f64) -> bool| -> Vec<u64> {
+        (0..2_000).filter(|&i| is_change(value(i))).collect()
+    };
+    let expected = |name: &str| -> Vec<u64> {
+        let places = case["expected"][name].as_array().unwrap().iter();
+        places.map(|place| place.as_u64().unwrap()).collect()
+    };
+    assert_eq!(
+        seen(&mut |value| adwin.observe(value)),
+        expected("adwin_detections")
+    );
+    assert_eq!(
+        seen(&mut |value| page_hinkley.observe(value)),
+        expected("page_hinkley_detections")
+    );
 }
