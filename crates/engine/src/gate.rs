@@ -131,7 +131,8 @@ fn decide(
 ) -> (Option<GateRule>, bool, String) {
     let margin = policy.max_f1_drop;
     let lower = comparison.macro_f1_lower;
-    let confidence = 100.0 * (1.0 - comparison.error_rate);
+    // Rounded, as 1 - 0.07 is 0.9299999999999999.
+    let confidence = (1e4 * (1.0 - comparison.error_rate)).round() / 100.0;
     let (documented, by_measure) = by_f1(f1, baseline, margin);
     let difference = format!(
         "macro-F1 {f1:.4} against the serving version's {baseline:.4}, a difference of at least {lower:+.4} with {confidence} % confidence"
@@ -318,6 +319,21 @@ mod tests {
             "{compared:?}"
         );
         assert_eq!(compared.regressions.len(), 4);
+    }
+
+    #[test]
+    fn the_confidence_is_told_as_it_was_set() {
+        let policy = DeploymentPolicy {
+            gate_error: 0.07,
+            ..DeploymentPolicy::default()
+        };
+        let judged = judged(400, 8);
+        let decision = Decision::new(&policy, &truth(400), &judged, Some(&judged), 1);
+        assert!(
+            decision.reason.ends_with("+0.0000 with 93 % confidence"),
+            "{}",
+            decision.reason
+        );
     }
 
     #[test]
