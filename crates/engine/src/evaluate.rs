@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use hone_domain::{DatasetId, DeploymentKind, ProjectId, RunStatus, Stage, TaskId, Version};
+use hone_domain::{
+    DatasetId, DeploymentKind, DeploymentPolicy, ProjectId, RunStatus, Stage, TaskId, Version,
+};
 use hone_jobs::{GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError};
 use hone_learn::{Evaluation, TrainError};
 use hone_storage::datasets::Dataset;
@@ -42,6 +44,8 @@ struct Candidate {
 struct Comparison {
     candidate: Evaluation,
     decision: Decision,
+    /// What the gate decided by.
+    policy: DeploymentPolicy,
     labels: Vec<String>,
     /// What served when they were compared.
     serving: Option<Serving>,
@@ -91,16 +95,18 @@ impl EvaluateRun {
             let problem = "the dataset has no held-out row; add examples, or raise training.split.test";
             return Err(EngineError::Train(TrainError::Data(problem.to_owned())));
         }
-        // Another process may deploy while we compare: then the comparison was with the wrong version.
-        let (comparison, mut conn) = loop {
+        // Another process may deploy while we compare, or the policy change: then the comparison was with the wrong version or
+        // by the wrong rule.
+        let (comparison, task, mut conn) = loop {
             context.check_cancelled()?;
             context.tell(0.3, "comparing with the version that serves");
             let comparison = engine.compare(&run, &artifact_hash, &held_out).await?;
             let mut conn = engine.db.begin().await?;
             tasks::lock(&mut conn, TaskId(run.task_id)).await?;
             let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
-            if serving == comparison.serving {
-                break (comparison, conn);
+            let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
+            if serving == comparison.serving && task.policy.deployment == comparison.policy {
+                break (comparison, task, conn);
             }
             conn.rollback().await?;
         };
@@ -110,8 +116,7 @@ impl EvaluateRun {
             artifact_hash,
             comparison,
         };
-        let task = tasks::get(&mut conn, TaskId(candidate.run.task_id)).await?;
-        let result = engine.settle(&mut conn, candidate).await?;
+        let result = engine.settle(&mut conn, &task, candidate).await?;
         // What the new version can hardly tell is another thing than what the old one could not.
         engine.enqueue_filling(&mut conn, &task).await?;
         context.finish_in(&mut conn, &result).await?;
@@ -143,16 +148,18 @@ impl Engine {
         held_out: &Arc<Vec<DatasetRow>>,
     ) -> Result<Comparison, EngineError> {
         let candidate = self.load_classifier(artifact_hash).await?;
-        let serving = deployments::find_serving(&mut self.db.read().await?, TaskId(run.task_id)).await?;
+        let mut conn = self.db.read().await?;
+        let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
+        let policy = tasks::get(&mut conn, TaskId(run.task_id))
+            .await?
+            .policy
+            .deployment;
+        drop(conn);
         let baseline = match &serving {
             Some(serving) => self.load_serving(serving, |_| None).await?,
             None => None,
         };
         let held_out = held_out.clone();
-        let policy = tasks::get(&mut self.db.read().await?, TaskId(run.task_id))
-            .await?
-            .policy
-            .deployment;
         let seed = run.id.as_u64_pair().1;
         run_blocking(move || {
             let judged = judge_rows(&candidate, &held_out);
@@ -164,6 +171,7 @@ impl Engine {
             let judged_baseline = baseline.as_ref().map(|(_, judged, _)| judged);
             Comparison {
                 decision: Decision::new(&policy, &truth, &judged, judged_baseline, seed),
+                policy,
                 candidate: judged.evaluation,
                 labels: candidate.labels,
                 serving,
@@ -179,12 +187,16 @@ impl Engine {
 
     /// Decides on a candidate: registers it, completes its run and, where the gate and the task's policy say so, deploys
     /// it; all in the caller's transaction. Gives what the job says of it.
-    async fn settle(&self, conn: &mut Conn, candidate: Candidate) -> Result<serde_json::Value, EngineError> {
-        let task = tasks::get(conn, TaskId(candidate.run.task_id)).await?;
+    async fn settle(
+        &self,
+        conn: &mut Conn,
+        task: &Task,
+        candidate: Candidate,
+    ) -> Result<serde_json::Value, EngineError> {
         let comparison = &candidate.comparison;
         let baseline = comparison.baseline.as_ref();
         let decision = &comparison.decision;
-        let version = self.register(conn, &task, &candidate).await?;
+        let version = self.register(conn, task, &candidate).await?;
         let completed = Run {
             status: candidate.run.status.transition(RunStatus::Completed)?,
             finished_at_us: Some(self.ids.now_us()),
@@ -206,10 +218,10 @@ impl Engine {
                 DeploymentKind::Gate
             };
             let id = self.ids.next();
-            self.deploy_in(conn, &task, &version, kind, &decision.reason, id)
+            self.deploy_in(conn, task, &version, kind, &decision.reason, id)
                 .await?;
         }
-        self.enqueue_due_training(conn, &task).await?;
+        self.enqueue_due_training(conn, task).await?;
         Ok(serde_json::json!({
             "run_id": completed.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
             "reason": decision.reason,
