@@ -1,7 +1,8 @@
 //! Traffic that follows the better arm. Its data must not be judged by the tests for a fixed split.
 
+use statrs::function::beta::beta_reg;
+
 use crate::Arm;
-use crate::mixture::beta_cdf;
 
 /// Cells of the integral over rates.
 const CELLS: usize = 2_000;
@@ -51,6 +52,17 @@ fn range(posteriors: &[(f64, f64)]) -> (f64, f64) {
     ends.fold((1.0, 0.0), |(low, high), (lower, upper)| {
         (low.min(lower.max(0.0)), high.max(upper.min(1.0)))
     })
+}
+
+/// The regularised incomplete beta function, 0 and 1 at and beyond its ends.
+fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
+    if x <= 0.0 {
+        0.0
+    } else if x >= 1.0 {
+        1.0
+    } else {
+        beta_reg(a, b, x)
+    }
 }
 
 /// What track-and-stop says of arms.

@@ -1,6 +1,8 @@
 //! The exact comparison of two streams of successes and failures, valid at any time and any size: the e-value of Turner, Ly and
 //! Grünwald (Journal of Statistical Planning and Inference 2024). For arms too small for [`crate::Sequential`].
 
+use crate::sequential::anytime_p;
+
 /// One block of outcomes, of sizes that were settled before it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
@@ -63,7 +65,7 @@ impl BernoulliStreams {
 
     /// The p-value, valid at any time.
     pub fn p(&self) -> f64 {
-        (-self.log_e).exp().min(1.0)
+        anytime_p(self.log_e)
     }
 }
 

@@ -2,7 +2,6 @@
 //! (Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 2021), and the anytime t-test (Lindon, Ham, Tingley and Bojinov
 //! 2024). `sum` is the walk's deviation from what was expected, `variance` its accumulated (intrinsic) variance.
 
-use statrs::function::beta::beta_reg;
 use statrs::function::beta::ln_beta;
 use statrs::function::gamma::{gamma_lr, ln_gamma};
 
@@ -121,15 +120,4 @@ pub fn anytime_t_log_e(t_squared: f64, degrees: f64, phi: f64, information: f64)
     let ratio = phi / (phi + information);
     0.5 * ratio.ln()
         + 0.5 * (degrees + 1.0) * ((t_squared / degrees).ln_1p() - (ratio * t_squared / degrees).ln_1p())
-}
-
-/// The regularised incomplete beta function, 0 and 1 at and beyond its ends.
-pub(crate) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
-    if x <= 0.0 {
-        0.0
-    } else if x >= 1.0 {
-        1.0
-    } else {
-        beta_reg(a, b, x)
-    }
 }

@@ -4,6 +4,8 @@
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 use statrs::function::gamma::ln_gamma;
 
+use crate::sequential::anytime_p;
+
 /// Weight of the prior that the sequential test puts on the set ratio.
 const PRIOR_WEIGHT: f64 = 100.0;
 
@@ -32,7 +34,7 @@ impl SampleRatio {
 
     /// The p-value, valid at any look.
     pub fn p(&self) -> f64 {
-        (-self.log_e).exp().min(1.0)
+        anytime_p(self.log_e)
     }
 }
 

@@ -120,6 +120,11 @@ fn is_evidence(variance: f64, n: f64) -> bool {
     variance > 0.0 && variance.is_finite() && n > 0.0
 }
 
+/// The p-value of an e-value, valid at any look (Ville's inequality).
+pub(crate) fn anytime_p(log_e: f64) -> f64 {
+    (-log_e).exp().min(1.0)
+}
+
 fn rho(alpha: f64, tuned_for: f64) -> f64 {
     ((-2.0 * alpha.ln() + (1.0 - 2.0 * alpha.ln()).ln()) / tuned_for).sqrt()
 }
@@ -137,7 +142,7 @@ impl Evidence {
 
     /// The p-value, valid at any look.
     pub fn p(&self) -> f64 {
-        (-self.log_e).exp().min(1.0)
+        anytime_p(self.log_e)
     }
 }
 
