@@ -119,16 +119,7 @@ fn what_is_exported_in_any_format_comes_back() {
 fn reviews_are_answered_with_single_keys() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    json_of(
-        data,
-        &[
-            "task",
-            "create",
-            "desk",
-            "--policy",
-            r#"{"review":{"random_share":0,"gold_share":0}}"#,
-        ],
-    );
+    create_task(data, "desk", r#"{"review":{"random_share":0,"gold_share":0}}"#);
     let history = data.join("history.jsonl");
     let rows = ["where is my parcel", "give my money back", "asdf", "how do I pay"]
         .map(|text| json!({ "input": text, "label": "order", "confidence": 0.5 }).to_string());
@@ -221,6 +212,10 @@ fn a_dry_run_and_a_privacy_rule_from_the_command_line() {
     assert_eq!(json_of(data, &["subject", "opt-out", "ann"])["opted_out"], true);
 }
 
+fn create_task(data: &Path, name: &str, policy: &str) {
+    json_of(data, &["task", "create", name, "--policy", policy]);
+}
+
 /// Starts a command and kills it after a while, again and again, a little later each time; then lets it end.
 fn killed_on_the_way(data: &Path, args: &[&str]) -> Value {
     let mut kills = 0;
@@ -258,16 +253,7 @@ fn an_import_and_a_curation_that_are_killed_go_on_and_take_nothing_twice() {
         6_000
     );
 
-    json_of(
-        data,
-        &[
-            "task",
-            "create",
-            "desk",
-            "--policy",
-            r#"{"curation":{"automatic":false}}"#,
-        ],
-    );
+    create_task(data, "desk", r#"{"curation":{"automatic":false}}"#);
     let rows: Vec<String> = (0..4_000u64)
         .map(|number| {
             let name = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
