@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use hone_domain::{Identity, InteractionId, InteractionStatus, NewInteraction, Scope, require_text};
-use hone_engine::{Answer, RecordBatch, RecordOutcome, Served};
+use hone_domain::{
+    Identity, InteractionId, InteractionStatus, NewInteraction, Scope, TrafficKey, require_text,
+};
+use hone_engine::{Answer, AnsweredBy, RecordBatch, RecordOutcome, Routed, ShadowAnswer};
 use hone_storage::interactions;
 use hone_storage::tasks::Task;
 
@@ -85,17 +87,22 @@ pub(crate) async fn handle(
         _ => return Err(Problem::field("/text", "give either text or texts")),
     };
     check_texts(&texts, request.text.is_some())?;
-    let served = state.engine.served(&task)?;
-    let answers = state.engine.predict_many(&task, &served, &texts).await?;
+    let key_of_traffic = TrafficKey {
+        conversation: request.conversation.as_deref(),
+        subject: request.subject.as_ref().map(|subject| subject.user_id.as_str()),
+    };
+    let routed = state.engine.route(&task, &key_of_traffic)?;
+    let answers = state.engine.predict_many(&task, &routed.served, &texts).await?;
+    let shadows = state.engine.shadow_many(&task, &routed, &texts).await;
     let ids = if request.record.unwrap_or(task.policy.prediction.record) {
         record(
             &caller,
             &state,
             &task,
-            &served,
+            &routed,
             &request,
             &key,
-            texts.iter().zip(&answers),
+            texts.iter().zip(&answers).zip(shadows),
         )
         .await?
         .into_iter()
@@ -110,7 +117,7 @@ pub(crate) async fn handle(
         .map(|(answer, id)| prediction_body(answer, id))
         .collect();
     Ok(Json(ClassifyResponse {
-        model_version: served.version.version.clone(),
+        model_version: routed.served.version.version.clone(),
         predictions,
     }))
 }
@@ -140,15 +147,15 @@ async fn record<'a>(
     caller: &Caller,
     state: &AppState,
     task: &Task,
-    served: &Served,
+    routed: &Routed,
     request: &ClassifyRequest,
     key: &IdempotencyKey,
-    answered: impl Iterator<Item = (&'a &'a str, &'a Answer)>,
+    answered: impl Iterator<Item = ((&'a &'a str, &'a Answer), Option<ShadowAnswer>)>,
 ) -> Result<Vec<uuid::Uuid>, Problem> {
     let privacy = state.engine.privacy(caller.project).await?;
     let mut batch = RecordBatch::default();
     let mut texts = Vec::new();
-    for (index, (text, answer)) in answered.enumerate() {
+    for (index, ((text, answer), shadow)) in answered.enumerate() {
         texts.push(*text);
         let status = if answer.label.is_some() {
             InteractionStatus::Ok
@@ -170,11 +177,14 @@ async fn record<'a>(
             subject: request.subject.clone(),
             ..NewInteraction::default()
         };
-        let version = Some(served.version.id);
+        let answered = AnsweredBy {
+            version: Some(routed.served.version.id),
+            exposed: routed.exposed(shadow),
+        };
         state
             .engine
             .recorder()
-            .add_interaction(&mut batch, task, &privacy, new, false, version)?;
+            .add_interaction(&mut batch, task, &privacy, new, false, answered)?;
     }
     let written = state.engine.recorder().write(batch).await?;
     for (recorded, text) in written.iter().zip(&texts) {

@@ -28,6 +28,11 @@ impl IdempotencyKey {
         }
     }
 
+    /// Whether the request has one.
+    pub fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The id of the one thing that the request makes.
     pub fn id<T: From<Uuid>>(&self, project: ProjectId, noun: &str) -> Option<T> {
         let key = self.0.as_deref()?;

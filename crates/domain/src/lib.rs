@@ -16,6 +16,7 @@ mod interaction;
 mod json_text;
 mod lifecycle;
 mod limits;
+mod metric;
 mod object;
 mod personal;
 mod policy;
@@ -24,6 +25,7 @@ mod prompt;
 mod provider;
 mod review;
 mod scope;
+mod sharing;
 mod version;
 
 pub use chat::{answer_text, content_text, last_of_user, message_of, prompt_messages};
@@ -43,22 +45,25 @@ pub use interaction::{
 };
 pub use json_text::JsonText;
 pub use lifecycle::{
-    DecidedBy, DeploymentKind, ExampleOrigin, ExampleStatus, ExampleVerdict, IllegalTransition, RunStatus,
-    Split, Stage,
+    DecidedBy, DeploymentEvent, DeploymentKind, DeploymentState, ExampleOrigin, ExampleStatus,
+    ExampleVerdict, IllegalTransition, RunStatus, Split, Stage,
 };
 pub use limits::{Allowance, LimitedQuantity, Limits};
+pub use metric::{Direction, Metric, MetricGoal};
 pub use object::{object, objects, optional_object};
 pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{
-    CascadePolicy, CurationPolicy, CurationStep, DeploymentPolicy, GateRule, GatewayPolicy, LABEL_PLACE,
-    ModelRoute, PredictionPolicy, RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitBy,
-    SplitShares, TaskKind, TaskPolicy, TrainingPolicy, TrainingTrigger,
+    CanaryStep, CascadePolicy, CurationPolicy, CurationStep, DeploymentPlan, DeploymentPolicy, GateRule,
+    GatewayPolicy, LABEL_PLACE, ModelRoute, PredictionPolicy, PromotionRule, RecordingContent,
+    RecordingMoment, RecordingPolicy, SourceWeights, SplitBy, SplitShares, Strategy, TaskKind, TaskPolicy,
+    TrafficUnit, TrainingPolicy, TrainingTrigger,
 };
 pub use profile::{AnswerLength, DetailLevel, Profile};
 pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};
 pub use provider::ProviderKind;
 pub use review::{ReviewKind, ReviewPolicy, ReviewReason, ReviewState, ReviewVerdict};
 pub use scope::{Scope, ScopeSet};
+pub use sharing::{ArmShare, Sharing, TrafficKey};
 pub use version::{ParseVersionError, Version};
 
 /// Returned when stored or given text names no variant of a closed set.

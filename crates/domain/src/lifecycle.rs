@@ -1,4 +1,4 @@
-//! The states that examples, runs and model versions pass through, and which passage is legal.
+//! The states that examples, runs, model versions and deployments pass through, and which passage is legal.
 
 use crate::spelled_enum;
 
@@ -148,8 +148,10 @@ spelled_enum! {
         Live = "live",
         /// Served before; can be rolled back to.
         Retired = "retired",
-        /// Refused by the gate.
+        /// Refused by the gate, or rolled back because of what it did on live traffic.
         Refused = "refused",
+        /// Old, by the task's rule; rolling back passes over it.
+        Deprecated = "deprecated",
     }
 }
 
@@ -167,6 +169,77 @@ spelled_enum! {
     }
 }
 
+spelled_enum! {
+    /// Where a deployment stands.
+    DeploymentState ("deployment state") {
+        /// Its versions share the task's traffic with the live one, as its plan says.
+        Running = "running",
+        /// The shares stay as they are, and nothing is decided by itself.
+        Paused = "paused",
+        /// Its version serves the task.
+        Live = "live",
+        /// Its version was taken off the task.
+        RolledBack = "rolled_back",
+        /// Another deployment took its place.
+        Superseded = "superseded",
+    }
+}
+
+spelled_enum! {
+    /// What happens to a deployment.
+    DeploymentEvent ("deployment event") {
+        /// It was asked for.
+        Start = "start",
+        /// It goes on to its next step.
+        Advance = "advance",
+        /// A person halts it.
+        Pause = "pause",
+        /// A person lets it go on.
+        Resume = "resume",
+        /// Its version serves everything from now on.
+        Promote = "promote",
+        /// Its version is taken off the task.
+        RollBack = "roll_back",
+        /// Another deployment takes its place.
+        Supersede = "supersede",
+    }
+}
+
+impl DeploymentState {
+    /// The state after an event, or why it cannot happen: what was rolled back or superseded stays so, and what is live can only
+    /// be rolled back or superseded.
+    pub fn after(self, event: DeploymentEvent) -> Result<Self, IllegalTransition> {
+        use DeploymentEvent::{Advance, Pause, Promote, Resume, RollBack, Start, Supersede};
+        let to = match event {
+            Start | Advance | Resume => Self::Running,
+            Pause => Self::Paused,
+            Promote => Self::Live,
+            RollBack => Self::RolledBack,
+            Supersede => Self::Superseded,
+        };
+        let legal = match self {
+            Self::Running => matches!(event, Advance | Pause | Promote | RollBack | Supersede),
+            Self::Paused => matches!(event, Resume | Promote | RollBack | Supersede),
+            Self::Live => matches!(event, RollBack | Supersede),
+            Self::RolledBack | Self::Superseded => false,
+        };
+        if legal {
+            Ok(to)
+        } else {
+            Err(IllegalTransition {
+                noun: "deployment",
+                from: self.as_str(),
+                to: to.as_str(),
+            })
+        }
+    }
+
+    /// Whether its versions share the task's traffic with the live one.
+    pub const fn is_sharing(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +252,36 @@ mod tests {
         }
         assert!(ExampleStatus::Approved.transition(ExampleStatus::Used).is_ok());
         assert!(ExampleStatus::Pending.transition(ExampleStatus::Used).is_err());
+    }
+
+    #[test]
+    fn a_deployment_ends_live_rolled_back_or_superseded_and_stays_there() {
+        let allowed = |from: DeploymentState| {
+            let events = DeploymentEvent::ALL.iter();
+            let events: Vec<&str> = events
+                .filter(|&&event| from.after(event).is_ok())
+                .map(|event| event.as_str())
+                .collect();
+            events.join(" ")
+        };
+        assert_eq!(
+            DeploymentState::ALL
+                .iter()
+                .map(|&from| allowed(from))
+                .collect::<Vec<_>>(),
+            [
+                "advance pause promote roll_back supersede",
+                "resume promote roll_back supersede",
+                "roll_back supersede",
+                "",
+                ""
+            ]
+        );
+        let refused = DeploymentState::RolledBack.after(DeploymentEvent::Promote);
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "deployment cannot go from rolled_back to live"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hone_storage::{Conn, StorageError, conversations, progress, tasks};
 use uuid::Uuid;
 
 use crate::curate::CURATE_TASK;
+use crate::experiment::{Exposed, Outcomes};
 
 /// Feedback is curated so long after it came, so that a burst makes one job.
 const CURATE_DELAY_US: i64 = SECOND_US / 4;
@@ -30,6 +31,7 @@ pub(crate) struct Effects {
     subjects: BTreeMap<Uuid, (Uuid, Identity, i64)>,
     inbox: BTreeSet<(Uuid, Uuid, Uuid)>,
     judged: BTreeMap<Uuid, Progress>,
+    outcomes: Outcomes,
 }
 
 /// What a conversation gains.
@@ -73,6 +75,11 @@ impl Effects {
         }
     }
 
+    /// Notes which version an interaction got while several share its task's traffic.
+    pub(crate) fn of_exposed(&mut self, row: &Interaction, exposed: &Exposed) {
+        self.outcomes.of_interaction(row, exposed);
+    }
+
     /// Notes what feedback moves once it is joined to its task.
     pub(crate) fn of_feedback(&mut self, row: &Feedback, task: TaskId, is_mismatch: Option<bool>) {
         let correct = judgement(row, is_mismatch);
@@ -85,6 +92,7 @@ impl Effects {
             progress.new_judged += 1;
             progress.new_correct += i64::from(correct);
         }
+        self.outcomes.of_feedback(row, task, is_mismatch);
         if let Some(interaction) = row.interaction_id {
             self.inbox.insert((row.project_id, task.0, interaction));
         }
@@ -127,6 +135,7 @@ impl Effects {
         for (task, change) in &self.judged {
             progress::add(conn, TaskId(*task), change).await?;
         }
+        self.outcomes.write(conn, ids).await?;
         for (task, project) in to_curate {
             if tasks::get(conn, TaskId(task)).await?.policy.curation.automatic {
                 enqueue(
@@ -156,7 +165,7 @@ pub(crate) fn curate_spec(project: ProjectId, task: TaskId, delay_us: i64) -> Ne
 
 /// Whether feedback says that the answer was right: a label correction by comparison, a text correction as wrong, a
 /// thumb by its direction; other kinds say nothing of right and wrong.
-fn judgement(row: &Feedback, is_mismatch: Option<bool>) -> Option<bool> {
+pub(crate) fn judgement(row: &Feedback, is_mismatch: Option<bool>) -> Option<bool> {
     match row.kind {
         FeedbackKind::Correction if row.label.is_some() => is_mismatch.map(|mismatch| !mismatch),
         FeedbackKind::Correction => Some(false),

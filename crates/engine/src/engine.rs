@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::curate::SharedNearExamples;
+use crate::experiment::Failures;
 use crate::predict::Router;
 use crate::privacy::Privacy;
 use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
 use crate::{
     CheckTriggers, CurateTask, DiscoverTopics, EngineError, EvaluateRun, FillReviews, MeasureVersion,
-    TrainModel,
+    TrainModel, WatchDeployment,
 };
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
@@ -50,6 +51,7 @@ pub struct Engine {
     pub(crate) router: Arc<Router>,
     recorder: Recorder,
     example_indexes: ExampleIndexes,
+    failures: Arc<Failures>,
     tasks: Cache<(ProjectId, String), Arc<Task>>,
     privacies: Cache<ProjectId, Arc<Privacy>>,
     near_indexes: Cache<TaskId, SharedNearExamples>,
@@ -88,6 +90,7 @@ impl Engine {
             router,
             recorder,
             example_indexes: ExampleIndexes::default(),
+            failures: Arc::default(),
             tasks,
             privacies,
             near_indexes,
@@ -155,6 +158,10 @@ impl Engine {
         &self.example_indexes
     }
 
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
     /// The handlers of every kind of job that the loop has.
     pub fn handlers(&self) -> Vec<Arc<dyn Handler>> {
         vec![
@@ -165,6 +172,7 @@ impl Engine {
             Arc::new(CheckTriggers::new(self.clone())),
             Arc::new(FillReviews::new(self.clone())),
             Arc::new(DiscoverTopics::new(self.clone())),
+            Arc::new(WatchDeployment::new(self.clone())),
         ]
     }
 

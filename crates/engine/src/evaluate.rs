@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use hone_domain::{
-    DatasetId, DeploymentKind, DeploymentPolicy, ProjectId, RunStatus, Stage, TaskId, Version,
+    DatasetId, DeploymentPolicy, DeploymentState, ProjectId, RunStatus, Stage, TaskId, Version,
 };
 use hone_jobs::{GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError};
 use hone_learn::{Evaluation, TrainError};
@@ -105,7 +105,11 @@ impl EvaluateRun {
             tasks::lock(&mut conn, TaskId(run.task_id)).await?;
             let serving = deployments::find_serving(&mut conn, TaskId(run.task_id)).await?;
             let task = tasks::get(&mut conn, TaskId(run.task_id)).await?;
-            if serving == comparison.serving && task.policy.deployment == comparison.policy {
+            let version =
+                |serving: &Option<Serving>| serving.as_ref().map(|serving| serving.model_version_id);
+            if version(&serving) == version(&comparison.serving)
+                && task.policy.deployment == comparison.policy
+            {
                 break (comparison, task, conn);
             }
             conn.rollback().await?;
@@ -210,20 +214,19 @@ impl Engine {
             ..candidate.run.clone()
         };
         runs::update(conn, &completed).await?;
-        let deployed = decision.accepted && task.policy.deployment.automatic;
-        if deployed {
-            let kind = if comparison.serving.is_none() {
-                DeploymentKind::First
-            } else {
-                DeploymentKind::Gate
-            };
-            let id = self.ids.next();
-            self.deploy_in(conn, task, &version, kind, &decision.reason, id)
-                .await?;
-        }
+        let deployment = if decision.accepted && task.policy.deployment.automatic {
+            self.deploy_accepted(conn, task, &version, &decision.reason)
+                .await?
+        } else {
+            None
+        };
         self.enqueue_due_training(conn, task).await?;
+        let is_live = deployment
+            .as_ref()
+            .is_some_and(|deployment| deployment.state == DeploymentState::Live);
         Ok(serde_json::json!({
-            "run_id": completed.id, "version": version.version, "accepted": decision.accepted, "deployed": deployed,
+            "run_id": completed.id, "version": version.version, "accepted": decision.accepted,
+            "deployed": is_live, "deployment": deployment.map(|deployment| deployment.id),
             "reason": decision.reason,
         }))
     }

@@ -12,6 +12,7 @@ mod effects;
 mod engine;
 mod error;
 mod evaluate;
+mod experiment;
 mod export;
 mod formats;
 mod freeze;
@@ -40,11 +41,15 @@ pub use curate::{
     CurateTask, CurationPreview, CurationReport, ExampleDecision, Placed, PreviewedChange, Rejection,
 };
 pub use datasets::{DatasetChange, DatasetComparison, DatasetLineage};
-pub use deploy::DeployRequest;
+pub use deploy::{DeployRequest, DeploymentChange, DeploymentView};
 pub use discover::{DiscoverTopics, Discovered, FailurePattern, FoundExample, Topic};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;
 pub use evaluate::EvaluateRun;
+pub use experiment::{
+    ArmCount, Comparison, Exposed, Forecast, LiveAnswer, Look, Recommendation, ShadowAnswer, TestRule,
+    Verdict, WatchDeployment,
+};
 pub use export::{Export, ExportReport, ExportRequest};
 pub use formats::{ExportFormat, FormatReport, Remark, TrainingFormat, check_file};
 pub use freeze::{DatasetRow, DatasetStatistics};
@@ -53,12 +58,14 @@ pub use history::{HistoryReader, RowFormat, Told, read_rows};
 pub use import::ImportedExample;
 pub use keys::NewKey;
 pub use measure::MeasureVersion;
-pub use predict::{Answer, Served, ServedModel};
+pub use predict::{Answer, Routed, Served, ServedModel};
 pub use preferences::{PreferenceFilter, PreferenceStatistics};
 pub use privacy::Privacy;
 pub use profile::PersonProfile;
 pub use prompt::{NearExample, PROMPT_TRAINER, Prompt, PromptProblem, RenderedMessage};
-pub use record::{Observed, Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings};
+pub use record::{
+    AnsweredBy, Observed, Receipt, RecordBatch, RecordOutcome, Recorded, Recorder, RecorderSettings,
+};
 pub use review::{
     ClaimedReview, FillReport, FillReviews, NewReview, NewReviewAnswer, PairAgreement, ReviewProgress,
     ReviewStatistics, ReviewerPace,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hone_domain::{ModelVersionId, ProjectId, TaskId};
+use hone_domain::{ModelVersionId, TaskId};
 use hone_learn::{TextClassifier, artifact};
 use hone_storage::deployments::{self, Serving};
 use hone_storage::versions::{self, ModelVersion};
@@ -61,8 +61,7 @@ impl Engine {
     async fn candidates(&self, serving: &Serving) -> Result<Vec<ModelVersion>, EngineError> {
         let mut conn = self.db.read().await?;
         let wanted = get_version(&mut conn, serving.model_version_id).await?;
-        let (project, task) = (ProjectId(wanted.project_id), TaskId(serving.task_id));
-        let history = deployments::list(&mut conn, project, Some(task), None, MAX_FALLBACKS).await?;
+        let history = deployments::list_live(&mut conn, TaskId(serving.task_id), None, MAX_FALLBACKS).await?;
         let mut candidates = vec![wanted];
         for deployment in history {
             let id = deployment.model_version_id;

@@ -1,19 +1,22 @@
-//! Prediction: the router knows which model serves each task and swaps it without dropping a request.
+//! Prediction: the router knows which models serve each task, how they share its traffic, and swaps them without dropping a
+//! request.
 //!
-//! Models are loaded when the database says that another version serves. One that is damaged is refused; what served
+//! Models are loaded when the database says that other versions serve. One that is damaged is refused; what served
 //! before goes on serving, and after a restart the newest earlier version that is whole.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hone_domain::{SECOND_US, TaskId};
+use hone_domain::{InteractionId, ModelVersionId, SECOND_US, Sharing, TaskId, TrafficKey};
 use hone_learn::{Scratch, TextClassifier};
 use hone_storage::deployments::{self, Serving};
 use hone_storage::tasks::Task;
-use hone_storage::versions::ModelVersion;
+use hone_storage::versions::{self, ModelVersion};
+use uuid::Uuid;
 
 use crate::engine::run_blocking;
+use crate::experiment::{Exposed, ShadowAnswer};
 use crate::prompt::Prompt;
 use crate::{Engine, EngineError};
 
@@ -29,7 +32,6 @@ pub struct Served {
     pub version: ModelVersion,
     /// The model itself.
     pub model: ServedModel,
-    epoch: i64,
 }
 
 /// What answers for a task.
@@ -66,24 +68,66 @@ impl ServedModel {
     }
 }
 
-type ServedByTask = HashMap<TaskId, Arc<Served>>;
+/// What serves a task: the live version, and those that share its traffic.
+#[derive(Debug)]
+struct Traffic {
+    live: Arc<Served>,
+    sharing: Option<Shared>,
+    epoch: i64,
+}
+
+/// Versions that share a task's traffic with the live one.
+#[derive(Debug)]
+struct Shared {
+    sharing: Arc<Sharing>,
+    /// The model of each arm; one that cannot be loaded leaves its requests to the live version.
+    arms: Vec<Option<Arc<Served>>>,
+}
+
+type TrafficByTask = HashMap<TaskId, Arc<Traffic>>;
+
+/// Which version answers a request.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// The version that answers.
+    pub served: Arc<Served>,
+    /// The version that is asked beside it, whose answer nobody sees.
+    pub shadow: Option<Arc<Served>>,
+    /// How the traffic was shared, where it was, and the unit that the request belongs to.
+    shared: Option<(Arc<Sharing>, Uuid)>,
+}
+
+impl Routed {
+    /// What is to be recorded with the interaction, where several versions share the task's traffic.
+    pub fn exposed(&self, shadow: Option<ShadowAnswer>) -> Option<Exposed> {
+        self.shared.as_ref().map(|(sharing, unit)| Exposed {
+            sharing: sharing.clone(),
+            version: self.served.version.id,
+            unit: *unit,
+            shadow,
+        })
+    }
+}
 
 /// Which model serves each task, in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Router {
-    served: RwLock<Arc<ServedByTask>>,
+    traffic: RwLock<Arc<TrafficByTask>>,
     /// Deployments of which nothing could be loaded, by task: their epoch, and when to try again. Held while refreshing:
     /// two at a time would load the same model twice.
     unloadable: tokio::sync::Mutex<HashMap<TaskId, (i64, i64)>>,
 }
 
 impl Router {
-    fn snapshot(&self) -> Arc<ServedByTask> {
-        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn snapshot(&self) -> Arc<TrafficByTask> {
+        self.traffic
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    fn replace(&self, served: ServedByTask) {
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
+    fn replace(&self, traffic: TrafficByTask) {
+        *self.traffic.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(traffic);
     }
 }
 
@@ -103,10 +147,42 @@ thread_local! {
 }
 
 impl Engine {
-    /// The model that serves this task.
+    /// The live model of this task.
     pub fn served(&self, task: &Task) -> Result<Arc<Served>, EngineError> {
-        let served = self.router.snapshot().get(&task.task_id()).cloned();
-        served.ok_or_else(|| EngineError::NoModel(task.name.clone()))
+        Ok(self.traffic(task)?.live.clone())
+    }
+
+    /// The model that answers a request of this task: the live one, or one of those that share its traffic.
+    pub fn route(&self, task: &Task, key: &TrafficKey<'_>) -> Result<Routed, EngineError> {
+        let traffic = self.traffic(task)?;
+        let mut routed = Routed {
+            served: traffic.live.clone(),
+            shadow: None,
+            shared: None,
+        };
+        let Some(Shared { sharing, arms }) = &traffic.sharing else {
+            return Ok(routed);
+        };
+        let unit = key.unit(sharing.deployment_id, sharing.unit);
+        let unit = unit.unwrap_or_else(|| self.ids.next::<InteractionId>().0);
+        let arm = sharing.arm_of(unit);
+        let model = arm.and_then(|number| arms[number].clone());
+        if arm.is_some() && model.is_none() {
+            // The version cannot be loaded here: the live one answers, and that says nothing of either.
+            return Ok(routed);
+        }
+        if sharing.is_shadow {
+            routed.shadow = model;
+        } else if let Some(model) = model {
+            routed.served = model;
+        }
+        routed.shared = Some((sharing.clone(), unit));
+        Ok(routed)
+    }
+
+    fn traffic(&self, task: &Task) -> Result<Arc<Traffic>, EngineError> {
+        let traffic = self.router.snapshot().get(&task.task_id()).cloned();
+        traffic.ok_or_else(|| EngineError::NoModel(task.name.clone()))
     }
 
     /// Predicts one text; abstains below the task's threshold.
@@ -158,6 +234,46 @@ impl Engine {
         .await?
     }
 
+    /// What the shadow says of texts, in order; nothing of each where none is asked.
+    pub async fn shadow_many(
+        &self,
+        task: &Arc<Task>,
+        routed: &Routed,
+        texts: &[&str],
+    ) -> Vec<Option<ShadowAnswer>> {
+        let Some(shadow) = &routed.shadow else {
+            return vec![None; texts.len()];
+        };
+        let version = shadow.version.id;
+        match self.predict_many(task, shadow, texts).await {
+            Ok(answers) => answers
+                .into_iter()
+                .map(|answer| {
+                    Some(ShadowAnswer {
+                        version,
+                        // What was most probable, as it is recorded of the version that answers.
+                        label: answer
+                            .alternatives
+                            .into_iter()
+                            .next()
+                            .map(|(label, _)| label)
+                            .or(answer.label),
+                        is_ok: true,
+                        ..ShadowAnswer::default()
+                    })
+                })
+                .collect(),
+            Err(error) => {
+                tracing::error!(task = task.name, %version, %error, "a shadow cannot answer");
+                let failed = ShadowAnswer {
+                    version,
+                    ..ShadowAnswer::default()
+                };
+                vec![Some(failed); texts.len()]
+            }
+        }
+    }
+
     /// Loads what the database says serves and is not loaded yet.
     pub async fn refresh_router(&self) -> Result<(), EngineError> {
         let mut unloadable = self.router.unloadable.lock().await;
@@ -166,7 +282,7 @@ impl Engine {
         let is_current = |serving: &Serving| {
             current
                 .get(&TaskId(serving.task_id))
-                .is_some_and(|served| served.epoch == serving.epoch)
+                .is_some_and(|traffic| traffic.epoch == serving.epoch)
         };
         if serving.iter().all(is_current) {
             return Ok(());
@@ -180,29 +296,76 @@ impl Engine {
             {
                 continue;
             }
-            let loaded = |version| {
-                let served = current.get(&task).filter(|served| served.version.id == version);
-                served.map(|served| served.model.clone())
-            };
-            let found = self.load_serving(serving, loaded).await.unwrap_or_else(|error| {
+            let before = current.get(&task).map(Arc::as_ref);
+            let found = self.load_traffic(serving, before).await.unwrap_or_else(|error| {
                 tracing::error!(task = %task, %error, "no model can be loaded; what serves goes on serving");
                 None
             });
-            if let Some((version, model)) = found {
-                let epoch = serving.epoch;
-                next.insert(
-                    task,
-                    Arc::new(Served {
-                        version,
-                        model,
-                        epoch,
-                    }),
-                );
+            if let Some(traffic) = found {
+                next.insert(task, Arc::new(traffic));
             } else {
                 unloadable.insert(task, (serving.epoch, now_us + UNLOADABLE_WAIT_US));
             }
         }
         self.router.replace(next);
         Ok(())
+    }
+
+    /// Loads what serves a task; what serves already is not loaded again.
+    async fn load_traffic(
+        &self,
+        serving: &Serving,
+        before: Option<&Traffic>,
+    ) -> Result<Option<Traffic>, EngineError> {
+        let known = |version: Uuid| {
+            let arms = before.iter().flat_map(|traffic| &traffic.sharing);
+            let arms = arms.flat_map(|shared| shared.arms.iter().flatten());
+            let served = before.iter().map(|traffic| &traffic.live).chain(arms);
+            served
+                .into_iter()
+                .find(|served| served.version.id == version)
+                .cloned()
+        };
+        let loaded = |version| known(version).map(|served| served.model.clone());
+        let Some((version, model)) = self.load_serving(serving, loaded).await? else {
+            return Ok(None);
+        };
+        let live = Arc::new(Served { version, model });
+        let sharing = match &serving.sharing {
+            // Beside another version than the one that is to serve, nothing is compared.
+            Some(sharing) if live.version.id == serving.model_version_id => {
+                let mut arms = Vec::new();
+                for arm in &sharing.arms {
+                    let arm = match known(arm.version_id) {
+                        Some(served) => Some(served),
+                        None => self.load_arm(arm.version_id).await,
+                    };
+                    arms.push(arm);
+                }
+                Some(Shared {
+                    sharing: Arc::new(sharing.0.clone()),
+                    arms,
+                })
+            }
+            _ => None,
+        };
+        Ok(Some(Traffic {
+            live,
+            sharing,
+            epoch: serving.epoch,
+        }))
+    }
+
+    async fn load_arm(&self, version: Uuid) -> Option<Arc<Served>> {
+        let load = async {
+            let version = versions::get(&mut self.db.read().await?, ModelVersionId(version)).await?;
+            let model = self.load_model(&version).await?;
+            Ok::<_, EngineError>(Arc::new(Served { version, model }))
+        };
+        load.await
+            .inspect_err(|error| {
+                tracing::error!(%version, %error, "a new version cannot be loaded; the live one answers in its place");
+            })
+            .ok()
     }
 }

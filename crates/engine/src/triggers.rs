@@ -6,7 +6,7 @@ use hone_learn::{TrainError, find_trainer};
 use hone_storage::progress::{self, Progress};
 use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, tasks};
+use hone_storage::{Conn, deployments, tasks};
 
 use crate::effects::curate_spec;
 use crate::train::TRAIN_MODEL;
@@ -236,6 +236,10 @@ impl CheckTriggers {
             conn.commit().await?;
         }
         let mut conn = self.engine.db.begin().await?;
+        // Should a look have been lost with its job, this one takes its place.
+        for sharing in deployments::list_sharing(&mut conn, project).await? {
+            self.engine.enqueue_looks(&mut conn, &sharing).await?;
+        }
         let result = serde_json::json!({ "runs": started });
         context.finish_in(&mut conn, &result).await?;
         conn.commit().await?;

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use hone_domain::{Identity, InteractionId, require_name};
+use hone_domain::{Identity, InteractionId, TrafficKey, require_name};
+use hone_engine::Routed;
 use http::HeaderMap;
 
 use crate::body::{FieldChange, Fields};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::secret::Secret;
+use crate::shadow::ShadowRequest;
 
 const PREFIX: &str = "hone_";
 
@@ -19,8 +21,10 @@ pub(crate) struct Prepared {
     pub question: String,
     /// What was made of it.
     pub prompt: String,
-    /// The version of the task that made it.
-    pub version: Option<uuid::Uuid>,
+    /// The version of the task that made it, and why that one.
+    pub routed: Option<Routed>,
+    /// What a shadow is to be asked beside it.
+    pub shadow: Option<ShadowRequest>,
     /// The model of that version.
     pub model: Option<String>,
 }
@@ -47,6 +51,14 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
+    /// By what the traffic of the task may be divided.
+    pub fn traffic_key(&self) -> TrafficKey<'_> {
+        TrafficKey {
+            conversation: self.conversation.as_deref(),
+            subject: self.subject.as_ref().map(|subject| subject.user_id.as_str()),
+        }
+    }
+
     /// Reads headers and metadata; names what cannot be taken.
     pub fn read(headers: &HeaderMap, fields: &Fields<'_>) -> Result<Self, Refusal> {
         let (ours, change) = split_metadata(fields)?;

@@ -10,7 +10,9 @@ use hone_domain::{
     AnswerSource, InteractionId, InteractionStatus, JsonText, MAX_TEXT_BYTES, ModelVersionId, NewInteraction,
     RecordingContent, RecordingMoment, TaskKind,
 };
-use hone_engine::{Observed as ObservedRequest, Privacy, RecordBatch, RecordOutcome};
+use hone_engine::{
+    Exposed, LiveAnswer, Observed as ObservedRequest, Privacy, RecordBatch, RecordOutcome, Routed,
+};
 use hone_storage::cascades::CascadeCounts;
 use hone_storage::tasks::Task;
 use tokio::time::Instant;
@@ -24,12 +26,16 @@ use crate::limits::Admission;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::reply::{Observed, Usage};
 use crate::route::Candidate;
+use crate::shadow::ShadowCall;
 use crate::usage::estimated;
 
 /// Records that may be at risk in a crash when nobody waits for them: those of replies of so long.
 const MAX_AT_RISK: Duration = Duration::from_millis(20);
 /// Documents up to this length are recorded as they are; longer ones lose their pictures and the like.
 const MAX_DOCUMENT_BYTES: usize = MAX_TEXT_BYTES;
+
+/// Errors that the client's request may be the cause of, whatever version made the rest of it.
+const OF_CLIENT: [&str; 4] = ["provider_400", "provider_413", "provider_415", "provider_422"];
 
 /// What a reply waits for before it ends.
 pub(crate) type RecordingWait = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
@@ -57,6 +63,10 @@ pub(crate) struct Exchange {
     upstream: Duration,
     answered_by: Option<Candidate>,
     model_version: Option<Uuid>,
+    /// What the version was chosen by, where several share the task's traffic.
+    exposed: Option<Exposed>,
+    /// Asked when the answer is known.
+    shadow: Option<ShadowCall>,
     /// Taken when it is recorded.
     record: Option<Box<NewInteraction>>,
     /// What the task's own classifier says, where it stands in front of a model.
@@ -97,6 +107,8 @@ impl Exchange {
             upstream: Duration::ZERO,
             answered_by: None,
             model_version: None,
+            exposed: None,
+            shadow: None,
             record: Some(Box::new(record)),
             verdict: None,
             is_cut: false,
@@ -133,9 +145,11 @@ impl Exchange {
         }
     }
 
-    /// Notes the prompt that was made of the request, and the version of the task that made it.
-    pub fn prompted(&mut self, version: Option<Uuid>, prompt: String) {
-        self.model_version = version;
+    /// Notes the prompt that was made of the request, the version of the task that made it, and its shadow.
+    pub fn prompted(&mut self, routed: Option<Routed>, prompt: String, shadow: Option<ShadowCall>) {
+        self.model_version = routed.as_ref().map(|routed| routed.served.version.id);
+        self.exposed = routed.and_then(|routed| routed.exposed(None));
+        self.shadow = shadow;
         if let Some(record) = &mut self.record {
             record.structured_prompt = Some(prompt);
         }
@@ -143,6 +157,8 @@ impl Exchange {
 
     /// Notes what the task's own classifier says of the request.
     pub fn judged(&mut self, verdict: Verdict) {
+        // Whoever answers in the end: what the classifier passes on is part of what it does.
+        self.exposed.clone_from(&verdict.exposed);
         self.verdict = Some(verdict);
     }
 
@@ -213,6 +229,7 @@ impl Exchange {
                 teaches: self.teaches(&record),
                 record,
                 model_version: self.model_version,
+                exposed: self.exposed.clone(),
             },
         );
         let is_before_reply = self.begun.task.policy.recording.moment == RecordingMoment::BeforeReply;
@@ -255,6 +272,7 @@ impl Exchange {
             record.request = std::str::from_utf8(&self.sent).ok().and_then(document);
         }
         self.learn_label(&mut record);
+        self.note_version(&record);
         self.count_cascade(&record);
         self.count(&record, elapsed);
         self.tell(&record);
@@ -262,6 +280,35 @@ impl Exchange {
             RecordingContent::Nothing => None,
             RecordingContent::Metadata => Some(without_texts(record)),
             RecordingContent::Everything => Some(storable(record)),
+        }
+    }
+
+    /// Tells the engine how the call of the version ended, and asks its shadow the same.
+    fn note_version(&mut self, record: &NewInteraction) {
+        let Some(version) = self.model_version else { return };
+        let is_ok = match record.status {
+            None | Some(InteractionStatus::Ok) => true,
+            Some(InteractionStatus::Error) => false,
+            Some(_) => return,
+        };
+        let is_of_client = record
+            .error
+            .as_deref()
+            .is_some_and(|error| OF_CLIENT.contains(&error));
+        if is_ok || !is_of_client {
+            self.gateway.engine().note_call(&self.begun.task, version, is_ok);
+        }
+        if let (Some(shadow), Some(exposed), true) =
+            (self.shadow.take(), self.exposed.clone(), self.is_recorded())
+        {
+            let live = LiveAnswer {
+                interaction: self.id,
+                task: self.begun.task.clone(),
+                status: record.status.unwrap_or(InteractionStatus::Ok),
+                output: record.output.clone(),
+                keeps_texts: self.begun.content == RecordingContent::Everything,
+            };
+            shadow.start(&self.gateway, exposed, live);
         }
     }
 

@@ -27,6 +27,7 @@ mod reply;
 mod route;
 mod secret;
 mod settings;
+mod shadow;
 mod span;
 mod stream;
 mod traces;

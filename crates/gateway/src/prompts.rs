@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use hone_domain::{Identity, Profile, PromptSpec, TaskKind};
+use hone_domain::{Identity, Profile, PromptSpec, TaskKind, TrafficKey};
 use hone_engine::Prompt;
 use http::{HeaderMap, Response};
 use serde_json::json;
@@ -18,6 +18,7 @@ use crate::gateway::GatewayCaller;
 use crate::prompting::Rendered;
 use crate::proxy::{AskedRequest, unavailable};
 use crate::refusal::{Refusal, RefusalKind};
+use crate::shadow::Question;
 use crate::stream::ReplyBody;
 
 /// What a person wants a prompt for.
@@ -91,9 +92,15 @@ impl Gateway {
             }
             None => Profile::default(),
         };
-        let served = self.engine().served(&task).ok();
-        let own = served.as_ref().and_then(|served| served.model.prompt().cloned());
-        let version = own.as_ref().and(served.as_ref()).map(|served| served.version.id);
+        let key = TrafficKey {
+            conversation: request.conversation.as_deref(),
+            subject: request.subject.as_ref().map(|subject| subject.user_id.as_str()),
+        };
+        let routed = self.engine().route(&task, &key).ok();
+        let own = routed
+            .as_ref()
+            .and_then(|routed| routed.served.model.prompt().cloned());
+        let routed = routed.filter(|_| own.is_some());
         let model = own.as_ref().map(|prompt| prompt.spec.model.clone());
         let Some(prompt) = own.or_else(|| DEFAULT.clone()) else {
             return Err(Refusal::new(
@@ -106,12 +113,25 @@ impl Gateway {
             "use_case": request.use_case,
             "profile": { "style": profile.style, "length": profile.length, "detail": profile.detail },
         });
-        let rendered = Rendered::new(&prompt, Some(inputs))?;
+        let rendered = Rendered::new(&prompt, Some(inputs.clone()))?;
         let near = self.examples_for(&task, &prompt, &request.input).await;
         let bare = Bytes::from(json!({ "model": format!("task:{}", task.name) }).to_string());
         let fields = Fields::read(&bare)?;
         let body = fields.write(&rendered.changes(Endpoint::ChatCompletions, &fields, &prompt, &near)?);
         let structured_prompt = rendered.as_text();
+        let shadow = match &routed {
+            Some(routed) => {
+                let asked = Question {
+                    endpoint: Endpoint::ChatCompletions,
+                    fields: &fields,
+                    original: &bare,
+                    inputs: Some(inputs),
+                    text: &request.input,
+                };
+                self.shadow_request(&task, routed, asked).await
+            }
+            None => None,
+        };
         let context = RequestContext {
             conversation: request.conversation,
             subject: request.subject,
@@ -126,7 +146,8 @@ impl Gateway {
             prepared: Some(Prepared {
                 question: request.input,
                 prompt: structured_prompt.clone(),
-                version,
+                routed,
+                shadow,
                 model,
             }),
             ..RequestContext::default()

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hone_domain::{RecordingContent, SECOND_US, TaskPolicy};
-use hone_engine::{EngineError, NearExample, Prompt};
+use hone_engine::{EngineError, NearExample, Prompt, Routed};
 use hone_storage::tasks::Task;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tokio::time::{Duration, Instant};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use crate::body::{FieldChange, Fields};
 use crate::call::{Answered, Call, Reply, Unanswered};
@@ -24,6 +23,7 @@ use crate::prompting::{OURS, Rendered, ours};
 use crate::question::question;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::route::uniform;
+use crate::shadow::{Question, ShadowRequest};
 use crate::span::span_of;
 use crate::stream::{ReplyBody, StreamedReply};
 
@@ -82,8 +82,12 @@ struct Plan {
     changes: Vec<FieldChange>,
     /// The model of the version that serves.
     model: Option<String>,
-    /// That version, where there is one, with the prompt that was made.
-    prompted: Option<(Option<Uuid>, String)>,
+    /// The version that was chosen, where there is one.
+    routed: Option<Routed>,
+    /// The prompt that was made.
+    prompt: Option<String>,
+    /// What a shadow is to be asked.
+    shadow: Option<ShadowRequest>,
     /// What the task's own classifier says.
     verdict: Option<Verdict>,
 }
@@ -143,7 +147,9 @@ impl Gateway {
         })?;
         let project = caller.project();
         let task = self.task_of(project, endpoint, &asked_model, &context).await?;
-        let plan = self.plan(&task, endpoint, &asked_model, fields, &context).await?;
+        let plan = self
+            .plan(&task, endpoint, &asked_model, body, fields, &context)
+            .await?;
         let candidates = self
             .candidates(
                 project,
@@ -153,7 +159,13 @@ impl Gateway {
                 plan.model.as_deref(),
                 &context,
             )
-            .await?;
+            .await
+            .inspect_err(|_| {
+                // A version whose model cannot be asked fails, though nobody was.
+                if let Some(routed) = &plan.routed {
+                    self.engine().note_call(&task, routed.served.version.id, false);
+                }
+            })?;
         let content = self.recording_content(&task, context.is_opted_out);
         if content != RecordingContent::Nothing && !self.engine().recorder().has_room() {
             let message = "the queue of records is full; try again in a second";
@@ -164,6 +176,9 @@ impl Gateway {
         let span = span_of(endpoint, &asked_model, &task, &context, headers);
         let mut changes = context.changes.clone();
         changes.extend(plan.changes);
+        let shadow = self
+            .shadow_call(caller, &task, asked, &asked_model, &context, plan.shadow)
+            .await;
         let key = context.provider_key.clone();
         let begun = Begun {
             endpoint,
@@ -175,8 +190,8 @@ impl Gateway {
             span: span.clone(),
         };
         let mut exchange = Exchange::begin(self.clone(), begun, context, plan.question);
-        if let Some((version, prompt)) = plan.prompted {
-            exchange.prompted(version, prompt);
+        if let Some(prompt) = plan.prompt {
+            exchange.prompted(plan.routed, prompt, shadow);
         }
         if let Some(verdict) = plan.verdict {
             exchange.judged(verdict.clone());
@@ -224,6 +239,7 @@ impl Gateway {
         task: &Arc<Task>,
         endpoint: Endpoint,
         asked_model: &str,
+        body: &Bytes,
         fields: &Fields<'_>,
         context: &RequestContext,
     ) -> Result<Plan, Refusal> {
@@ -231,7 +247,9 @@ impl Gateway {
             return Ok(Plan {
                 question: prepared.question.clone(),
                 model: prepared.model.clone(),
-                prompted: Some((prepared.version, prepared.prompt.clone())),
+                prompt: Some(prepared.prompt.clone()),
+                routed: prepared.routed.clone(),
+                shadow: prepared.shadow.clone(),
                 ..Plan::default()
             });
         }
@@ -246,17 +264,16 @@ impl Gateway {
         if !asked_model.starts_with("task:") || endpoint == Endpoint::Embeddings {
             return Ok(plan);
         }
-        let served = self.engine().served(task).ok();
-        let Some((served, prompt)) = served
-            .as_ref()
-            .and_then(|served| Some((served, served.model.prompt()?)))
-        else {
+        let Ok(routed) = self.engine().route(task, &context.traffic_key()) else {
+            return Ok(plan);
+        };
+        let Some(prompt) = routed.served.model.prompt() else {
             if is_one_question(endpoint, fields, &task.policy.cascade.answer) {
-                plan.verdict = self.cascade_verdict(task, &plan.question).await;
+                plan.verdict = self.cascade_verdict(task, &routed, &plan.question).await;
             }
             return Ok(plan);
         };
-        let rendered = Rendered::new(prompt, ours.inputs)?;
+        let rendered = Rendered::new(prompt, ours.inputs.clone())?;
         if plan.question.is_empty() {
             plan.question = rendered.question().unwrap_or_default().to_owned();
         }
@@ -264,7 +281,16 @@ impl Gateway {
         plan.changes
             .extend(rendered.changes(endpoint, fields, prompt, &near)?);
         plan.model = Some(prompt.spec.model.clone());
-        plan.prompted = Some((Some(served.version.id), rendered.as_text()));
+        plan.prompt = Some(rendered.as_text());
+        let asked = Question {
+            endpoint,
+            fields,
+            original: body,
+            inputs: ours.inputs,
+            text: &plan.question,
+        };
+        plan.shadow = self.shadow_request(task, &routed, asked).await;
+        plan.routed = Some(routed);
         Ok(plan)
     }
 
@@ -287,7 +313,7 @@ impl Gateway {
     }
 
     /// Counts the request against budgets and rate limits, or refuses it.
-    async fn admit(&self, caller: &GatewayCaller, task: &Task) -> Result<Admission, Refusal> {
+    pub(crate) async fn admit(&self, caller: &GatewayCaller, task: &Task) -> Result<Admission, Refusal> {
         let owners = limited_owners(caller, task);
         if owners.is_empty() {
             return Ok(Admission::default());
@@ -456,7 +482,7 @@ fn limited_owners(caller: &GatewayCaller, task: &Task) -> Vec<LimitedOwner> {
     owners
 }
 
-fn forwarded(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let mut forwarded = HeaderMap::with_capacity(4);
     for name in FORWARDED {
         if let Some(value) = headers.get(name) {

@@ -17,6 +17,7 @@ pub mod datasets;
 pub mod deployments;
 pub mod discoveries;
 pub mod examples;
+pub mod experiments;
 pub mod feedback;
 pub mod interactions;
 pub mod jobs;
@@ -55,6 +56,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         deployments::STATEMENTS,
         discoveries::STATEMENTS,
         examples::STATEMENTS,
+        experiments::STATEMENTS,
         feedback::STATEMENTS,
         interactions::STATEMENTS,
         jobs::STATEMENTS,

@@ -22,6 +22,8 @@ statements! {
     LIST = concat!("SELECT ", columns!(), " FROM model_versions WHERE project_id = $1 \
             AND (task_id = $2 OR $2 IS NULL) AND (id < $3 OR $3 IS NULL) ORDER BY id DESC LIMIT $4");
     LIST_OF_DATASET = concat!("SELECT ", columns!(), " FROM model_versions WHERE dataset_id = $1 ORDER BY number");
+    LIST_BEYOND = "SELECT id FROM model_versions WHERE task_id = $1 AND stage <> 'deprecated' \
+                   AND number <= (SELECT MAX(number) FROM model_versions WHERE task_id = $1) - $2";
     SET_STAGE = "UPDATE model_versions SET stage = $2 WHERE id = $1";
 }
 
@@ -147,6 +149,12 @@ pub async fn list(
         before,
         limit
     )?)
+}
+
+/// The versions of a task beyond the newest so many that are not deprecated yet.
+pub async fn list_beyond(conn: &mut Conn, task: TaskId, newest: i64) -> Result<Vec<Uuid>, StorageError> {
+    let found = rows!(fetch_all, conn, (Uuid,), LIST_BEYOND, task.0, newest)?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
 /// Moves a version to a stage.

@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hone_domain::{
-    ConversationId, DatasetId, DeploymentId, DeploymentKind, ExampleId, ExampleOrigin, ExampleStatus,
-    Identity, ModelVersionId, ProjectId, RunId, RunStatus, Scope, Stage, SubjectId, TaskId, TrainingTrigger,
+    ConversationId, DatasetId, DeploymentId, DeploymentKind, DeploymentPlan, DeploymentState, ExampleId,
+    ExampleOrigin, ExampleStatus, Identity, ModelVersionId, ProjectId, RunId, RunStatus, Scope, Stage,
+    Strategy, SubjectId, TaskId, TrainingTrigger,
 };
 use hone_storage::datasets::Dataset;
 use hone_storage::deployments::Deployment;
@@ -286,8 +287,21 @@ async fn runs_versions_and_deployments(#[values("sqlite", "postgres")] kind: &st
             kind: DeploymentKind::Gate,
             reason: "better".into(),
             created_at_us: START_US,
+            state: DeploymentState::Live,
+            plan: Some(Json(DeploymentPlan::of(Strategy::Ab))),
+            arms: None,
+            step: 0,
+            step_at_us: START_US,
+            turn: 1,
+            look: None,
+            live_at_us: Some(START_US),
+            live_epoch: Some(number as i64),
         };
         deployments::insert(&mut conn, &deployment).await.unwrap();
+        let version = deployment.model_version_id;
+        deployments::serve(&mut conn, PROJECT, TASK, version, deployment.id, None)
+            .await
+            .unwrap();
         let serving = deployments::find_serving(&mut conn, TASK).await.unwrap().unwrap();
         assert_eq!(serving.deployment_id, deployment.id);
         epochs.push(serving.epoch);
@@ -299,6 +313,12 @@ async fn runs_versions_and_deployments(#[values("sqlite", "postgres")] kind: &st
         .unwrap()
         .unwrap();
     assert_eq!(found.previous_version_id, Some(Uuid::from_u128(501)));
+    assert_eq!(found.plan.unwrap().0, DeploymentPlan::of(Strategy::Ab));
+    let live = deployments::list_live(&mut conn, TASK, None, 10).await.unwrap();
+    assert_eq!(live[0].id, latest.0);
+    let before = deployments::list_live(&mut conn, TASK, Some(2), 10).await;
+    assert_eq!(before.unwrap().len(), 1);
+    assert_eq!(deployments::count_turns(&mut conn, TASK).await.unwrap(), 2);
 }
 
 #[rstest]

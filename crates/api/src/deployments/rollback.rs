@@ -1,10 +1,11 @@
-//! `POST /v1/deployments/{id}/rollback`: goes back to what served before a deployment.
+//! `POST /v1/deployments/{id}/rollback`: takes a deployment that shares the traffic off its task, or goes back to what served
+//! before one.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use hone_domain::{DeploymentId, ModelVersionId, Scope, TaskId};
-use hone_engine::DeployRequest;
+use hone_domain::{DeploymentId, DeploymentState, ModelVersionId, Scope, TaskId};
+use hone_engine::{DeployRequest, DeploymentChange};
 use hone_storage::{deployments, tasks, versions};
 
 use super::DeploymentBody;
@@ -14,10 +15,10 @@ use crate::problem::ProblemBody;
 use crate::repeat::IdempotencyKey;
 use crate::{AppState, Problem, ProblemKind};
 
-/// Go back to the version that served before this deployment
+/// Take a running deployment off its task, or go back to the version that served before this one
 #[utoipa::path(post, path = "/v1/deployments/{id}/rollback", tag = "models", security(("key" = [])),
     params(("id" = uuid::Uuid, Path, description = "the deployment to undo")),
-    responses((status = 201, body = DeploymentBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+    responses((status = 200, description = "it shared the traffic and was taken off", body = DeploymentBody), (status = 201, body = DeploymentBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
 pub(crate) async fn handle(
     caller: Caller,
     State(state): State<AppState>,
@@ -29,6 +30,19 @@ pub(crate) async fn handle(
     let mut conn = state.engine.db.read().await?;
     let undone = deployments::find(&mut conn, caller.project, id).await?;
     let undone = undone.ok_or_else(|| Problem::not_found("deployment", id))?;
+    if undone.state.is_sharing() {
+        drop(conn);
+        let reason = "asked for by hand";
+        let taken_off = state
+            .engine
+            .change_deployment(caller.project, id, &DeploymentChange::RollBack, reason)
+            .await?;
+        return Ok((StatusCode::OK, Json(taken_off.into())));
+    }
+    if key.is_given() && undone.state == DeploymentState::RolledBack && undone.live_at_us.is_none() {
+        // Sent again, it has done its work already.
+        return Ok((StatusCode::OK, Json(undone.into())));
+    }
     let Some(previous) = undone.previous_version_id else {
         let detail = "nothing served the task before this deployment; deploy another version instead";
         return Err(Problem::new(ProblemKind::Conflict, detail));

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use hone_domain::{InvalidInput, NewInteraction, Scope, TaskKind, parse_json};
-use hone_engine::{Receipt, RecordBatch, RecordOutcome, Recorded};
+use hone_engine::{AnsweredBy, Receipt, RecordBatch, RecordOutcome, Recorded};
 
 use crate::auth::Caller;
 use crate::body::read_bytes;
@@ -125,10 +125,14 @@ async fn add(
         require_answer(task.kind, &new)?;
     }
     let privacy = state.engine.privacy(caller.project).await?;
-    state
-        .engine
-        .recorder()
-        .add_interaction(batch, &task, &privacy, new, is_reference, None)?;
+    state.engine.recorder().add_interaction(
+        batch,
+        &task,
+        &privacy,
+        new,
+        is_reference,
+        AnsweredBy::default(),
+    )?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod curation;
+mod deploying;
 mod desk;
 mod discovering;
 mod exporting;
@@ -11,3 +12,4 @@ mod recording;
 mod repeating;
 mod reviewing;
 mod turning;
+mod walking;

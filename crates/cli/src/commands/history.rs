@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hone_domain::{HistorySource, TaskKind, TaskPolicy};
 use hone_engine::{
-    EngineError, HistoryReader, Privacy, RecordBatch, RecordOutcome, RefusedLine, RowFormat, Told, read_rows,
+    AnsweredBy, EngineError, HistoryReader, Privacy, RecordBatch, RecordOutcome, RefusedLine, RowFormat,
+    Told, read_rows,
 };
 use hone_storage::tasks::Task;
 use serde_json::json;
@@ -186,7 +187,14 @@ async fn record(
             if let Some((interaction, is_reference)) = told.interaction {
                 match task {
                     Some(task) => recorder
-                        .add_interaction(&mut batch, task, privacy, interaction, is_reference, None)
+                        .add_interaction(
+                            &mut batch,
+                            task,
+                            privacy,
+                            interaction,
+                            is_reference,
+                            AnsweredBy::default(),
+                        )
                         .map(|_| ())
                         .map_err(|error| problem(&error))?,
                     None => interaction.validate(now_us).map_err(|error| problem(&error))?,

@@ -5,6 +5,7 @@
 mod cascade;
 mod curation;
 mod gateway;
+mod plan;
 mod recording;
 
 use crate::{InvalidInput, Limits, ReviewPolicy, spelled_enum};
@@ -12,6 +13,7 @@ use crate::{InvalidInput, Limits, ReviewPolicy, spelled_enum};
 pub use cascade::{CascadePolicy, LABEL_PLACE};
 pub use curation::{CurationPolicy, CurationStep, SourceWeights};
 pub use gateway::{GatewayPolicy, ModelRoute};
+pub use plan::{CanaryStep, DeploymentPlan, PromotionRule, Strategy, TrafficUnit};
 pub use recording::{RecordingContent, RecordingMoment, RecordingPolicy};
 
 /// Largest threshold of a trigger.
@@ -184,6 +186,15 @@ pub struct DeploymentPolicy {
     pub max_f1_drop: f64,
     /// The chance at which the gate may take a version for better than it is (above 0, below 0.5).
     pub gate_error: f64,
+    /// How a version that the gate accepts comes to serve; the first one of a task serves at once.
+    #[serde(deserialize_with = "crate::object")]
+    pub plan: DeploymentPlan,
+    /// This many calls of a new version that fail one after the other roll it back; 0 switches that off.
+    pub failures_in_a_row: i64,
+    /// For so many hours after a version went live its failures roll it back.
+    pub watch_hours: i64,
+    /// Versions beyond the newest so many are deprecated, never the one that serves; 0 keeps all.
+    pub keep_versions: i64,
 }
 
 impl Default for DeploymentPolicy {
@@ -193,6 +204,10 @@ impl Default for DeploymentPolicy {
             gate: GateRule::NonInferior,
             max_f1_drop: 0.05,
             gate_error: 0.05,
+            plan: DeploymentPlan::default(),
+            failures_in_a_row: 10,
+            watch_hours: 24,
+            keep_versions: 20,
         }
     }
 }
@@ -243,6 +258,19 @@ impl TaskPolicy {
                 "/policy/deployment/gate_error",
                 "give a number above 0 and below 0.5",
             );
+        }
+        self.deployment.plan.validate("/policy/deployment/plan")?;
+        for (pointer, count) in [
+            (
+                "/policy/deployment/failures_in_a_row",
+                self.deployment.failures_in_a_row,
+            ),
+            ("/policy/deployment/watch_hours", self.deployment.watch_hours),
+            ("/policy/deployment/keep_versions", self.deployment.keep_versions),
+        ] {
+            if !(0..=MAX_THRESHOLD).contains(&count) {
+                return refuse(pointer, "give 0 (off) to 1000000000");
+            }
         }
         let total = training.split.train + training.split.validation + training.split.test;
         if (total - 1.0).abs() > 1e-6 || training.split.train <= 0.0 || training.split.test <= 0.0 {

@@ -5,8 +5,7 @@ mod examples;
 mod template;
 
 use hone_domain::{
-    DeploymentKind, ModelVersionId, ProjectId, PromptSpec, RunStatus, Stage, TaskKind, TrainingTrigger,
-    Version,
+    ModelVersionId, ProjectId, PromptSpec, RunStatus, Stage, TaskKind, TrainingTrigger, Version,
 };
 use hone_storage::runs::{self, Run};
 use hone_storage::tasks::Task;
@@ -79,9 +78,7 @@ impl Engine {
             .await?;
         if deploys {
             let reason = "there is no version to compare it with; the first one always serves";
-            let id = self.ids.next();
-            self.deploy_in(&mut conn, &task, &version, DeploymentKind::First, reason, id)
-                .await?;
+            self.deploy_accepted(&mut conn, &task, &version, reason).await?;
         }
         conn.commit().await?;
         if deploys {

@@ -28,6 +28,7 @@ use self::features::TextFeatures;
 pub(crate) use self::features::{band_bytes, bands_of_bytes, kind_names, signatures};
 use self::writer::Writer;
 use crate::EngineError;
+use crate::experiment::Exposed;
 use crate::privacy::{PersonalCleaner, Privacy};
 
 /// Requests waiting for the writer beyond which callers are refused.
@@ -96,8 +97,19 @@ pub struct Observed<'a> {
     pub record: NewInteraction,
     /// The registered version that answered.
     pub model_version: Option<Uuid>,
+    /// What it was chosen by, where several versions share the task's traffic.
+    pub exposed: Option<Exposed>,
     /// Whether curation looks at it though nobody has said anything of it.
     pub teaches: bool,
+}
+
+/// Which registered version answered, and why that one.
+#[derive(Debug, Clone, Default)]
+pub struct AnsweredBy {
+    /// The version; none where nobody of ours did.
+    pub version: Option<Uuid>,
+    /// What it was chosen by, where several versions share the task's traffic.
+    pub exposed: Option<Exposed>,
 }
 
 struct InteractionRecord {
@@ -106,6 +118,7 @@ struct InteractionRecord {
     teaches: bool,
     conversation: Option<String>,
     identity: Option<Identity>,
+    exposed: Option<Exposed>,
 }
 
 /// What a caller hands to the writer; `room` is given back when it is answered.
@@ -331,11 +344,13 @@ impl Recorder {
         privacy: &Privacy,
         new: NewInteraction,
         is_reference: bool,
-        model_version: Option<Uuid>,
+        answered: AnsweredBy,
     ) -> Result<InteractionId, EngineError> {
         let now_us = self.ids.now_us();
         new.validate(now_us)?;
-        let record = self.interaction_record(task, privacy, new, is_reference, model_version, now_us);
+        let AnsweredBy { version, exposed } = answered;
+        let mut record = self.interaction_record(task, privacy, new, is_reference, version, now_us);
+        record.exposed = exposed;
         let id = InteractionId(record.row.id);
         batch.push(Record::Interaction(Box::new(record)));
         Ok(id)
@@ -350,11 +365,12 @@ impl Recorder {
             privacy,
             record,
             model_version,
+            exposed,
             teaches,
         } = observed;
         let mut record = self.interaction_record(task, privacy, record, false, model_version, now_us);
         record.row.id = id.0;
-        record.teaches = teaches;
+        (record.teaches, record.exposed) = (teaches, exposed);
         batch.push(Record::Interaction(Box::new(record)));
     }
 
@@ -517,6 +533,7 @@ impl Recorder {
         };
         InteractionRecord {
             teaches: row.is_reference,
+            exposed: None,
             row,
             conversation: new.conversation,
             identity: new.subject,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{Backlog, InteractionRecord, Record, RecordOutcome, Recorded, Request};
 use crate::effects::Effects;
+use crate::experiment::Exposed;
 
 /// How long to wait before records that nobody waits for are written again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
@@ -177,6 +178,9 @@ impl Writer {
                         context.identity.as_ref(),
                         context.teaches,
                     );
+                    if let Some(exposed) = &context.exposed {
+                        effects.of_exposed(row, exposed);
+                    }
                     arrived.push(row);
                 }
             }
@@ -211,6 +215,7 @@ struct InteractionContext {
     conversation: Option<String>,
     identity: Option<Identity>,
     teaches: bool,
+    exposed: Option<Exposed>,
 }
 
 impl Group {
@@ -224,6 +229,7 @@ impl Group {
                         conversation,
                         identity,
                         teaches,
+                        exposed,
                     } = *record;
                     group.interactions.push(row);
                     group.contexts.push(InteractionContext {
@@ -231,6 +237,7 @@ impl Group {
                         conversation,
                         identity,
                         teaches,
+                        exposed,
                     });
                 }
                 Record::Feedback(feedback) => group.feedback.push((position, feedback)),

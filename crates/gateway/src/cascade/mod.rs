@@ -8,7 +8,7 @@ mod tally;
 use std::sync::Arc;
 
 use hone_domain::{LABEL_PLACE, ModelVersionId, TaskKind};
-use hone_engine::Served;
+use hone_engine::{Exposed, Routed, Served};
 use hone_learn::{Certified, Evaluation, exceeds};
 use hone_storage::StorageError;
 use hone_storage::cascades::CascadeCounts;
@@ -27,6 +27,8 @@ use crate::route::uniform;
 #[derive(Debug, Clone)]
 pub(crate) struct Verdict {
     pub served: Arc<Served>,
+    /// What it was chosen by, where several versions share the task's traffic.
+    pub exposed: Option<Exposed>,
     pub label: String,
     pub confidence: f64,
     /// Whether it is sure enough to answer.
@@ -69,12 +71,17 @@ pub struct CascadeStanding {
 
 impl Gateway {
     /// What the task's classifier says, where it has one and a cascade.
-    pub(crate) async fn cascade_verdict(&self, task: &Arc<Task>, question: &str) -> Option<Verdict> {
+    pub(crate) async fn cascade_verdict(
+        &self,
+        task: &Arc<Task>,
+        routed: &Routed,
+        question: &str,
+    ) -> Option<Verdict> {
         let policy = &task.policy.cascade;
         if task.kind != TaskKind::Classify || !policy.enabled || question.trim().is_empty() {
             return None;
         }
-        let served = self.engine().served(task).ok()?;
+        let served = routed.served.clone();
         served.model.classifier()?;
         let answers = self.engine().predict_many(task, &served, &[question]).await;
         let answer = answers.ok()?.pop()?;
@@ -90,6 +97,13 @@ impl Gateway {
             confidence: answer.probability,
             is_certified,
             is_shadowed: is_certified && uniform(&self.engine().ids) < policy.shadow_share,
+            exposed: routed.exposed(
+                self.engine()
+                    .shadow_many(task, routed, &[question])
+                    .await
+                    .pop()
+                    .flatten(),
+            ),
             served,
         })
     }

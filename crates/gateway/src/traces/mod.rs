@@ -71,6 +71,7 @@ impl Gateway {
                 privacy,
                 record: storable(record),
                 model_version: None,
+                exposed: None,
                 teaches: false,
             };
             recorder.add_observed(&mut batch, observed);

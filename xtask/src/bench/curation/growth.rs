@@ -11,7 +11,7 @@ use hone_domain::{
     ExampleOrigin, FeedbackKind, Ids, NewExample, NewFeedback, NewInteraction, ProjectId, SystemClock,
     SystemEntropy, TaskKind, TaskPolicy,
 };
-use hone_engine::{Engine, EngineSettings, RecordBatch};
+use hone_engine::{AnsweredBy, Engine, EngineSettings, RecordBatch};
 use hone_storage::Db;
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
@@ -140,7 +140,14 @@ impl Site {
                 ..NewInteraction::default()
             };
             let recorder = self.engine.recorder();
-            let id = recorder.add_interaction(&mut batch, &self.task, &privacy, new, false, None)?;
+            let id = recorder.add_interaction(
+                &mut batch,
+                &self.task,
+                &privacy,
+                new,
+                false,
+                AnsweredBy::default(),
+            )?;
             if is_judged {
                 let label = Some(self.label());
                 let correction = NewFeedback {

@@ -6,6 +6,7 @@ mod limits;
 mod passing;
 mod prompts;
 mod providers;
+mod rollouts;
 mod sdks;
 mod traces;
 mod versions;

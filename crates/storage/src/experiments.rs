@@ -1,0 +1,284 @@
+//! What versions that share a task's traffic did: which request got which version, and the outcomes of each.
+//!
+//! Outcomes are summed up by the unit that traffic is divided by, as they come, and the sums of an arm move with them: a look at
+//! an experiment reads a few rows however much there was. Written in the recorder's transactions.
+
+use hone_domain::{DeploymentId, InteractionId, Metric, ProjectId};
+use sqlx::types::Uuid;
+
+use crate::codec::OptionalText;
+use crate::{Conn, StorageError, StoredText};
+
+statements! {
+    EXPOSE = "INSERT INTO exposures (project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
+              shadow_label, shadow_output, agrees, created_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+              ON CONFLICT (project_id, interaction_id) DO UPDATE SET \
+              shadow_version_id = COALESCE(excluded.shadow_version_id, exposures.shadow_version_id), \
+              shadow_label = COALESCE(excluded.shadow_label, exposures.shadow_label), \
+              shadow_output = COALESCE(excluded.shadow_output, exposures.shadow_output), \
+              agrees = COALESCE(excluded.agrees, exposures.agrees)";
+    FIND_EXPOSURE = "SELECT project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
+                     shadow_label, shadow_output, agrees, created_at_us FROM exposures \
+                     WHERE project_id = $1 AND interaction_id = $2";
+    LIST_DISAGREEMENTS = "SELECT project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
+                     shadow_label, shadow_output, agrees, created_at_us FROM exposures \
+                     WHERE deployment_id = $1 AND agrees = FALSE ORDER BY created_at_us DESC, interaction_id DESC LIMIT $2";
+    ADD_TO_UNIT = "INSERT INTO experiment_units (deployment_id, metric, step, version_id, unit, project_id, outcomes, total, \
+                   first_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+                   ON CONFLICT (deployment_id, metric, step, version_id, unit) DO UPDATE SET \
+                   outcomes = experiment_units.outcomes + excluded.outcomes, \
+                   total = experiment_units.total + excluded.total RETURNING outcomes, total";
+    ADD_TO_ARM = "INSERT INTO experiment_arms (deployment_id, metric, step, version_id, project_id, units, outcomes, total, \
+                  outcome_squares, total_squares, products) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+                  ON CONFLICT (deployment_id, metric, step, version_id) DO UPDATE SET \
+                  units = experiment_arms.units + excluded.units, \
+                  outcomes = experiment_arms.outcomes + excluded.outcomes, \
+                  total = experiment_arms.total + excluded.total, \
+                  outcome_squares = experiment_arms.outcome_squares + excluded.outcome_squares, \
+                  total_squares = experiment_arms.total_squares + excluded.total_squares, \
+                  products = experiment_arms.products + excluded.products";
+    LIST_ARMS = "SELECT metric, step, version_id, units, outcomes, total, outcome_squares, total_squares, products \
+                 FROM experiment_arms WHERE deployment_id = $1 ORDER BY metric, step, version_id";
+    LIST_UNITS = "SELECT version_id, outcomes, total FROM experiment_units WHERE deployment_id = $1 AND metric = $2 \
+                  AND outcomes > 0 ORDER BY first_at_us, unit LIMIT $3";
+}
+
+/// That a request got a version while several shared the traffic.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct Exposure {
+    /// Its project.
+    pub project_id: Uuid,
+    /// The interaction that was recorded of it.
+    pub interaction_id: Uuid,
+    /// The deployment by which the traffic was shared.
+    pub deployment_id: Uuid,
+    /// The version that answered.
+    pub version_id: Uuid,
+    /// The conversation, person or request that the traffic is divided by, as a keyed hash.
+    pub unit: Uuid,
+    /// The deployment's step.
+    pub step: i64,
+    /// The version that was asked beside it.
+    pub shadow_version_id: Option<Uuid>,
+    /// The label that this one gave.
+    pub shadow_label: Option<String>,
+    /// The text that this one gave.
+    #[sqlx(try_from = "Option<Vec<u8>>")]
+    pub shadow_output: OptionalText,
+    /// Whether the two said the same.
+    pub agrees: Option<bool>,
+    /// When.
+    pub created_at_us: i64,
+}
+
+/// Which sums an outcome belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArmKey {
+    /// The deployment.
+    pub deployment_id: Uuid,
+    /// What was measured, by its name; `exposure` for units that got the version.
+    pub metric: String,
+    /// The deployment's step.
+    pub step: i64,
+    /// The version.
+    pub version_id: Uuid,
+    /// The project.
+    pub project_id: Uuid,
+}
+
+/// What a unit's outcomes gain: their number and their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Gain {
+    /// Outcomes.
+    pub outcomes: i64,
+    /// Their sum.
+    pub total: f64,
+    /// When the first came.
+    pub at_us: i64,
+}
+
+/// The sums of an arm over its units: of a unit's outcomes `n` and their sum `y`, and of `n n`, `y y`, `n y`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ArmSums {
+    /// Units with an outcome.
+    pub units: i64,
+    /// Sum of `n`.
+    pub outcomes: i64,
+    /// Sum of `y`.
+    pub total: f64,
+    /// Sum of `n n`.
+    pub outcome_squares: f64,
+    /// Sum of `y y`.
+    pub total_squares: f64,
+    /// Sum of `n y`.
+    pub products: f64,
+}
+
+impl ArmSums {
+    /// Takes in that a unit went from `before` (`n`, `y`) to `after`.
+    pub fn unit_changed(&mut self, before: (i64, f64), after: (i64, f64)) {
+        self.units += i64::from(before.0 == 0 && after.0 > 0);
+        self.outcomes += after.0 - before.0;
+        self.total += after.1 - before.1;
+        let (n, m) = (before.0 as f64, after.0 as f64);
+        self.outcome_squares += m * m - n * n;
+        self.total_squares += after.1 * after.1 - before.1 * before.1;
+        self.products += m * after.1 - n * before.1;
+    }
+}
+
+/// The sums of one version in one step, by what was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArmRow {
+    /// What was measured, by its name; `exposure` for units that got the version.
+    pub metric: String,
+    /// The step.
+    pub step: i64,
+    /// The version.
+    pub version_id: Uuid,
+    /// The sums.
+    pub sums: ArmSums,
+}
+
+/// The name under which units that got a version are counted.
+pub const EXPOSURE: &str = "exposure";
+
+/// The name under which disagreements of a shadow are counted.
+pub const DISAGREEMENT: &str = "disagreement";
+
+/// Keeps which version a request got; what a shadow said may come later.
+pub async fn expose(conn: &mut Conn, exposure: &Exposure) -> Result<(), StorageError> {
+    let output = StoredText::encode_option(exposure.shadow_output.0.as_deref());
+    execute!(
+        conn,
+        EXPOSE,
+        exposure.project_id,
+        exposure.interaction_id,
+        exposure.deployment_id,
+        exposure.version_id,
+        exposure.unit,
+        exposure.step,
+        exposure.shadow_version_id,
+        &exposure.shadow_label,
+        output.clone(),
+        exposure.agrees,
+        exposure.created_at_us
+    )?;
+    Ok(())
+}
+
+/// Which version the request of an interaction got.
+pub async fn find_exposure(
+    conn: &mut Conn,
+    project: ProjectId,
+    interaction: InteractionId,
+) -> Result<Option<Exposure>, StorageError> {
+    Ok(rows!(
+        fetch_optional,
+        conn,
+        Exposure,
+        FIND_EXPOSURE,
+        project.0,
+        interaction.0
+    )?)
+}
+
+/// The latest requests where a shadow said something else than the version that answered.
+pub async fn list_disagreements(
+    conn: &mut Conn,
+    deployment: DeploymentId,
+    limit: i64,
+) -> Result<Vec<Exposure>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        Exposure,
+        LIST_DISAGREEMENTS,
+        deployment.0,
+        limit
+    )?)
+}
+
+/// Adds to a unit's outcomes; gives what they were before and are now, as number and sum.
+pub async fn add_to_unit(
+    conn: &mut Conn,
+    arm: &ArmKey,
+    unit: Uuid,
+    gain: &Gain,
+) -> Result<((i64, f64), (i64, f64)), StorageError> {
+    let after: (i64, f64) = rows!(
+        fetch_one,
+        conn,
+        (i64, f64),
+        ADD_TO_UNIT,
+        arm.deployment_id,
+        &arm.metric,
+        arm.step,
+        arm.version_id,
+        unit,
+        arm.project_id,
+        gain.outcomes,
+        gain.total,
+        gain.at_us
+    )?;
+    Ok(((after.0 - gain.outcomes, after.1 - gain.total), after))
+}
+
+/// Adds to the sums of an arm.
+pub async fn add_to_arm(conn: &mut Conn, arm: &ArmKey, sums: &ArmSums) -> Result<(), StorageError> {
+    execute!(
+        conn,
+        ADD_TO_ARM,
+        arm.deployment_id,
+        &arm.metric,
+        arm.step,
+        arm.version_id,
+        arm.project_id,
+        sums.units,
+        sums.outcomes,
+        sums.total,
+        sums.outcome_squares,
+        sums.total_squares,
+        sums.products
+    )?;
+    Ok(())
+}
+
+/// The sums of a deployment's arms.
+pub async fn list_arms(conn: &mut Conn, deployment: DeploymentId) -> Result<Vec<ArmRow>, StorageError> {
+    type Row = (String, i64, Uuid, i64, i64, f64, f64, f64, f64);
+    let rows: Vec<Row> = rows!(fetch_all, conn, Row, LIST_ARMS, deployment.0)?;
+    let arm = |row: Row| ArmRow {
+        metric: row.0,
+        step: row.1,
+        version_id: row.2,
+        sums: ArmSums {
+            units: row.3,
+            outcomes: row.4,
+            total: row.5,
+            outcome_squares: row.6,
+            total_squares: row.7,
+            products: row.8,
+        },
+    };
+    Ok(rows.into_iter().map(arm).collect())
+}
+
+/// The first units of a deployment with an outcome of a metric, in the order in which these came: version, number of outcomes
+/// and their sum.
+pub async fn list_units(
+    conn: &mut Conn,
+    deployment: DeploymentId,
+    metric: &Metric,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64, f64)>, StorageError> {
+    Ok(rows!(
+        fetch_all,
+        conn,
+        (Uuid, i64, f64),
+        LIST_UNITS,
+        deployment.0,
+        metric.name().into_owned(),
+        limit
+    )?)
+}
