@@ -1,5 +1,4 @@
 //! Outcomes of versions that share traffic: sums by unit and arm, exposures with shadows that answer late.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use hone_domain::{DeploymentId, InteractionId, Metric, ProjectId};
 use hone_storage::OptionalText;

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::WebState;
 use crate::access::Shown;
+use crate::rollout;
 use crate::view::{TaskView, load, summary};
 
 /// The whole page.
@@ -96,6 +97,10 @@ fn task(view: &TaskView) -> Markup {
                 div { dt { "judged right" } dd { (share(view.totals.correct, view.totals.judged)) } }
                 div { dt { "examples" } dd { (view.counters.usable_examples) } }
                 div { dt { "new since training" } dd { (view.counters.new_examples) } }
+            }
+            @if let Some(rollout) = &view.rollout {
+                h3 { "Rollout" }
+                (rollout::block(rollout))
             }
             h3 { "Learning curve, on held-out examples" }
             (curve(view))

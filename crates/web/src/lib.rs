@@ -5,6 +5,7 @@
 mod access;
 mod assets;
 mod home;
+mod rollout;
 mod view;
 
 use axum::Router;

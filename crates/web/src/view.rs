@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use hone_domain::{FeedbackKind, InteractionId, ProjectId};
-use hone_engine::{CurvePoint, Engine, EngineError, learning_curve};
+use hone_domain::{DeploymentId, FeedbackKind, InteractionId, ProjectId};
+use hone_engine::{CurvePoint, DeploymentView, Engine, EngineError, learning_curve};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::{self, Filter, Interaction};
 use hone_storage::progress::{self, Progress};
 use hone_storage::tasks::{self, Task};
 use hone_storage::versions::{self, ModelVersion};
-use hone_storage::{feedback, progress::Rollup};
+use hone_storage::{deployments, feedback, progress::Rollup};
 use uuid::Uuid;
 
 const VERSIONS: i64 = 8;
@@ -19,6 +19,8 @@ const INTERACTIONS: i64 = 12;
 pub(crate) struct TaskView {
     pub task: Task,
     pub serving: Option<String>,
+    /// The deployment that shares the traffic, or the last one that did.
+    pub rollout: Option<DeploymentView>,
     pub counters: Progress,
     pub totals: Rollup,
     pub curve: Vec<CurvePoint>,
@@ -62,6 +64,18 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
             .and_then(|version| names.get(&version).cloned());
         shown.push((row, version, said));
     }
+    let rollout = match deployments::find_sharing(&mut conn, id).await? {
+        Some(sharing) => Some(sharing),
+        None => deployments::list(&mut conn, project, Some(id), None, 1)
+            .await?
+            .into_iter()
+            .find(|latest| latest.plan.is_some()),
+    };
+    drop(conn);
+    let rollout = match rollout {
+        Some(found) => Some(engine.show_deployment(project, DeploymentId(found.id)).await?),
+        None => None,
+    };
     let serving = engine
         .served(&task)
         .ok()
@@ -69,6 +83,7 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
     Ok(TaskView {
         task,
         serving,
+        rollout,
         counters,
         totals,
         curve,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hone_domain::{
-    DeploymentEvent, DeploymentId, DeploymentPlan, DeploymentState, PromptSpec, Stage, Strategy, TaskKind,
-    TaskPolicy, TrafficKey,
+    DeploymentEvent, DeploymentId, DeploymentPlan, DeploymentState, Metric, MetricGoal, PromptSpec, Stage,
+    Strategy, TaskKind, TaskPolicy, TrafficKey,
 };
 use hone_engine::{DeployRequest, DeploymentChange, Engine, EngineError, EngineSettings};
 use hone_storage::artifacts::ArtifactStore;
@@ -125,6 +125,7 @@ impl World {
                 let strategy = [Strategy::Canary, Strategy::Shadow, Strategy::Ab, Strategy::Bandit][*plan];
                 let plan = DeploymentPlan {
                     max_days: 1,
+                    goal: MetricGoal::new(Metric::SuccessRate, 0.1),
                     ..DeploymentPlan::of(strategy)
                 };
                 deploy(DeployRequest::Plan {

@@ -3,6 +3,7 @@
 mod check;
 mod curate;
 mod datasets;
+mod deployments;
 mod doctor;
 mod evaluate;
 mod examples;
@@ -92,8 +93,9 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Predict(args) => predict::run(app, &args, output).await,
         Command::Models(args) => models::list(app, &args.task, output).await,
         Command::Register(args) => models::register(app, &args, output).await,
-        Command::Deploy(args) => models::deploy(app, args, output).await,
-        Command::Rollback(args) => models::rollback(app, args, output).await,
+        Command::Deploy(args) => deployments::deploy(app, args, output).await,
+        Command::Rollback(args) => deployments::rollback(app, args, output).await,
+        Command::Deployment(command) => deployments::run(app, command, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
         Command::Topics(args) => topics::run(app, &args, output).await,
         Command::Datasets(command) => datasets::run(app, command, output).await,

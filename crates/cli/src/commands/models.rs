@@ -1,15 +1,15 @@
-//! `hone models`, `hone register`, `hone deploy` and `hone rollback`.
+//! `hone models` and `hone register`.
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use hone_domain::{PromptSpec, format_rfc3339, parse_json};
-use hone_engine::{DeployRequest, EngineError};
+use hone_engine::EngineError;
 use hone_storage::versions;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::args::{DeployArgs, RegisterArgs, RollbackArgs};
+use crate::args::RegisterArgs;
 use crate::output::Output;
 
 const SHOWN: i64 = 100;
@@ -55,52 +55,6 @@ pub(super) async fn list(app: &App, task: &str, output: Output) -> anyhow::Resul
             ],
             cells.collect(),
         );
-    });
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(super) async fn deploy(app: &App, args: DeployArgs, output: Output) -> anyhow::Result<ExitCode> {
-    make_serve(
-        app,
-        &args.task,
-        &DeployRequest::Version(args.version),
-        &args.reason,
-        output,
-    )
-    .await
-}
-
-pub(super) async fn rollback(app: &App, args: RollbackArgs, output: Output) -> anyhow::Result<ExitCode> {
-    make_serve(
-        app,
-        &args.task,
-        &DeployRequest::Rollback(args.version),
-        &args.reason,
-        output,
-    )
-    .await
-}
-
-async fn make_serve(
-    app: &App,
-    task: &str,
-    request: &DeployRequest,
-    reason: &str,
-    output: Output,
-) -> anyhow::Result<ExitCode> {
-    let deployment = app
-        .engine
-        .deploy(app.project, task, request, reason, None)
-        .await?;
-    let version = versions::get(
-        &mut app.engine.db.read().await?,
-        deployment.model_version_id.into(),
-    )
-    .await?;
-    let value =
-        json!({ "deployment_id": deployment.id, "version": version.version, "kind": deployment.kind });
-    output.result(&value, || {
-        output.raw(&format!("version {} serves {task}", version.version));
     });
     Ok(ExitCode::SUCCESS)
 }

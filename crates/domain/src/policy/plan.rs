@@ -94,8 +94,8 @@ pub struct DeploymentPlan {
     pub promote_when: PromotionRule,
     /// How many outcomes each version needs before one is promoted.
     pub min_outcomes: i64,
-    /// The chance at which a version is rolled back though it does no harm; over all deployments of the task, the chance that
-    /// one is ever promoted that does (above 0, below 0.5).
+    /// The chance, by each metric, at which a version is rolled back though it does no harm; over all deployments of the task,
+    /// the chance that one is ever promoted that does (above 0, below 0.5).
     pub error: f64,
     /// Whether what is recommended is done by itself.
     pub automatic: bool,
@@ -197,6 +197,16 @@ impl DeploymentPlan {
         if !(0.0..=0.5).contains(&self.floor) {
             return refuse(&at("floor"), "give a share from 0 to 0.5");
         }
+        let is_seen_of_shadow = matches!(
+            self.goal.metric,
+            Metric::Correctness | Metric::SuccessRate | Metric::Latency | Metric::Cost
+        );
+        if self.strategy == Strategy::Shadow && !is_seen_of_shadow {
+            return refuse(
+                &at("goal/metric"),
+                "nobody rates what nobody sees; judge a shadow by correctness, success_rate, latency_ms or cost_usd",
+            );
+        }
         if self.strategy == Strategy::Bandit && !self.goal.metric.is_share() {
             return refuse(
                 &at("goal/metric"),
@@ -270,6 +280,10 @@ mod tests {
             (
                 r#"{"guardrails":[{"metric":"cost_usd","margin":-0.1}]}"#,
                 "/plan/guardrails/0/margin",
+            ),
+            (
+                r#"{"strategy":"shadow","goal":{"metric":"rating"}}"#,
+                "/plan/goal/metric",
             ),
             (
                 r#"{"strategy":"bandit","goal":{"metric":"latency_ms"}}"#,

@@ -6,8 +6,8 @@ mod history;
 mod view;
 
 use hone_domain::{
-    ArmShare, DeploymentEvent, DeploymentId, DeploymentKind, DeploymentPlan, DeploymentState, ModelVersionId,
-    ProjectId, Sharing, Stage, Strategy, TaskId,
+    ArmShare, DeploymentEvent, DeploymentId, DeploymentKind, DeploymentPlan, DeploymentState, Metric,
+    ModelVersionId, ProjectId, Sharing, Stage, Strategy, TaskId, TaskKind,
 };
 use hone_storage::deployments::{self, Deployment, EventRow, Serving};
 use hone_storage::tasks::Task;
@@ -220,6 +220,13 @@ impl Engine {
                 "deployment {} shares the traffic of task \"{}\" already; promote it or roll it back first",
                 other.id, task.name
             )));
+        }
+        if plan.strategy == Strategy::Shadow
+            && task.kind == TaskKind::Generate
+            && plan.goal.metric == Metric::Correctness
+        {
+            let detail = "nobody rates what nobody sees; judge a shadow of a generate task by success_rate, latency_ms or cost_usd";
+            return Err(EngineError::field("/plan/goal/metric", detail));
         }
         deployment.turn = deployments::count_turns(conn, task.task_id()).await? + 1;
         let share = plan.share_of_step(0);

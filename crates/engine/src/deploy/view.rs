@@ -79,16 +79,4 @@ impl Engine {
             deployment,
         })
     }
-
-    /// The deployment that shares a task's traffic, if one does.
-    pub async fn sharing_deployment(&self, task: TaskId) -> Result<Option<DeploymentView>, EngineError> {
-        let found = deployments::find_sharing(&mut self.db.read().await?, task).await?;
-        match found {
-            Some(found) => {
-                let (project, id) = (ProjectId(found.project_id), DeploymentId(found.id));
-                Ok(Some(self.show_deployment(project, id).await?))
-            }
-            None => Ok(None),
-        }
-    }
 }

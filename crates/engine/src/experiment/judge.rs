@@ -114,7 +114,7 @@ impl Look {
         let goal = plan.goal_of_step(usize::try_from(step).unwrap_or_default());
         let levels = Levels {
             promote: promotion_level(plan, seen.deployment.turn) / in_use,
-            harm: plan.error / (in_use * (1 + plan.guardrails.len()) as f64),
+            harm: plan.error / in_use,
         };
         let mut look = Self {
             at: format_rfc3339(seen.now_us),
@@ -496,5 +496,219 @@ fn words_of_win(comparison: &Comparison) -> String {
             "shown to be {shown}: {means}; p = {:.1e} by the exact test",
             comparison.p.unwrap_or(1.0)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+    use hone_domain::{ArmShare, DeploymentKind, DeploymentState};
+    use hone_storage::Json;
+
+    use super::*;
+
+    const LIVE: Uuid = Uuid::from_u128(1);
+    const NEW: Uuid = Uuid::from_u128(2);
+
+    /// A deployment whose outcomes come one by one, each of a unit of its own, and which is looked at after each.
+    struct Run {
+        random: Rng,
+        deployment: Deployment,
+        sums: [ArmSums; 2],
+        order: UnitOrder,
+        now_us: i64,
+    }
+
+    impl Run {
+        fn new(seed: u64, plan: DeploymentPlan, turn: i64) -> Self {
+            let share = plan.share_of_step(0);
+            let deployment = Deployment {
+                id: Uuid::from_u128(9),
+                project_id: Uuid::nil(),
+                task_id: Uuid::nil(),
+                model_version_id: NEW,
+                previous_version_id: Some(LIVE),
+                kind: DeploymentKind::Gate,
+                reason: String::new(),
+                created_at_us: 0,
+                state: DeploymentState::Running,
+                plan: Some(Json(plan)),
+                arms: Some(Json(vec![ArmShare {
+                    version_id: NEW,
+                    share,
+                }])),
+                step: 0,
+                step_at_us: 0,
+                turn,
+                look: None,
+                live_at_us: None,
+                live_epoch: None,
+            };
+            Self {
+                random: Rng::with_seed(seed),
+                deployment,
+                sums: [ArmSums::default(); 2],
+                order: Vec::new(),
+                now_us: 0,
+            }
+        }
+
+        /// One more outcome; the look after it.
+        fn next(&mut self, rates: [f64; 2]) -> Look {
+            let share = self.deployment.arms.as_ref().unwrap().0[0].share;
+            let arm = usize::from(self.random.f64() < share);
+            let outcome = f64::from(self.random.f64() < rates[arm]);
+            self.sums[arm].unit_changed((0, 0.0), (1, outcome));
+            if self.order.len() < 400 {
+                self.order.push(([LIVE, NEW][arm], 1, outcome));
+            }
+            self.now_us += 1_000_000;
+            self.look()
+        }
+
+        fn look(&self) -> Look {
+            let plan = &self.deployment.plan.as_ref().unwrap().0;
+            let metric = plan.goal.metric.clone();
+            let row = |metric: &str, arm: usize| hone_storage::experiments::ArmRow {
+                metric: metric.to_owned(),
+                step: 0,
+                version_id: [LIVE, NEW][arm],
+                sums: self.sums[arm],
+            };
+            let mut rows = Vec::new();
+            for arm in [0, 1] {
+                rows.push(row(&metric.name(), arm));
+                rows.push(row(EXPOSURE, arm));
+            }
+            let is_small = self.sums.iter().any(|sums| sums.units < 100);
+            let orders = if is_small {
+                BTreeMap::from([(metric, self.order.clone())])
+            } else {
+                BTreeMap::new()
+            };
+            Look::of(&Seen {
+                deployment: &self.deployment,
+                plan,
+                live: LIVE,
+                table: &ArmTable::new(rows),
+                orders: &orders,
+                now_us: self.now_us,
+            })
+        }
+
+        /// The number of outcomes at which something is recommended.
+        fn first(
+            &mut self,
+            rates: [f64; 2],
+            most: usize,
+            is_it: impl Fn(&Recommendation) -> bool,
+        ) -> Option<usize> {
+            for number in 1..=most {
+                let look = self.next(rates);
+                if is_it(&look.recommendation) {
+                    return Some(number);
+                }
+                if look.recommendation == Recommendation::Stop {
+                    return None;
+                }
+                if !look.running.is_empty() {
+                    self.deployment.look = Some(Json(serde_json::to_value(&look).unwrap()));
+                }
+            }
+            None
+        }
+    }
+
+    fn plan(strategy: Strategy) -> DeploymentPlan {
+        DeploymentPlan {
+            steps: vec![hone_domain::CanaryStep {
+                percent: 50.0,
+                min_minutes: 0,
+                min_outcomes: 0,
+                goal: None,
+            }],
+            max_days: 0,
+            ..DeploymentPlan::of(strategy)
+        }
+    }
+
+    fn rolls_out(recommendation: &Recommendation) -> bool {
+        matches!(recommendation, Recommendation::RollOut { .. })
+    }
+
+    #[test]
+    fn a_version_ten_points_worse_is_rolled_back_soon() {
+        let stops = |recommendation: &Recommendation| *recommendation == Recommendation::Stop;
+        let mut outcomes: Vec<usize> = (0..61)
+            .map(|seed| {
+                let mut run = Run::new(seed, plan(Strategy::Canary), 1);
+                run.first([0.8, 0.7], 5_000, stops).unwrap_or(5_000)
+            })
+            .collect();
+        outcomes.sort_unstable();
+        let median = outcomes[outcomes.len() / 2];
+        println!("outcomes until rollback of a version ten points worse, median: {median}");
+        assert!(median <= 900, "{median}");
+    }
+
+    #[test]
+    fn a_version_that_is_worse_than_allowed_is_seldom_promoted_and_a_better_one_is() {
+        let promoted = |rates: [f64; 2], runs: u64| {
+            let of_run = |seed: &u64| {
+                let mut run = Run::new(*seed, plan(Strategy::Canary), 1);
+                run.first(rates, 1_500, rolls_out).is_some()
+            };
+            (0..runs).filter(of_run).count()
+        };
+        assert!(promoted([0.8, 0.78], 150) <= 7);
+        assert!(promoted([0.7, 0.9], 20) >= 19);
+    }
+
+    #[test]
+    fn an_equal_version_is_seldom_called_better_in_an_ab_test() {
+        let superior = DeploymentPlan {
+            promote_when: PromotionRule::Superior,
+            ..plan(Strategy::Ab)
+        };
+        let of_run = |seed: &u64| {
+            let mut run = Run::new(*seed, superior.clone(), 1);
+            run.first([0.8, 0.8], 800, rolls_out).is_some()
+        };
+        let promoted = (0..100).filter(of_run).count();
+        assert!(promoted <= 5, "{promoted} of 100");
+    }
+
+    #[test]
+    fn arms_that_were_not_filled_as_they_should_block_a_decision() {
+        let mut run = Run::new(1, plan(Strategy::Canary), 1);
+        for _ in 0..1_000 {
+            run.next([0.9, 0.2]);
+        }
+        assert_eq!(run.look().recommendation, Recommendation::Stop);
+        // The live version's requests are lost on the way.
+        run.sums[0].units -= 300;
+        let look = run.look();
+        assert_eq!(look.recommendation, Recommendation::KeepOn);
+        assert!(look.reason.contains("sample ratio mismatch"), "{}", look.reason);
+    }
+
+    #[test]
+    fn what_is_not_shown_within_its_time_is_taken_off() {
+        let mut run = Run::new(1, plan(Strategy::Ab), 1);
+        run.next([0.8, 0.8]);
+        run.deployment.plan.as_mut().unwrap().0.max_days = 2;
+        assert_eq!(run.look().recommendation, Recommendation::KeepOn);
+        run.now_us = 2 * DAY_US;
+        let look = run.look();
+        assert_eq!(look.recommendation, Recommendation::Stop);
+        assert_eq!(look.reason, "not shown to be non-inferior within 2 days");
+    }
+
+    #[test]
+    fn later_deployments_have_less_of_the_budget() {
+        let plan = plan(Strategy::Canary);
+        let levels: Vec<f64> = (1..4).map(|turn| promotion_level(&plan, turn)).collect();
+        assert!(levels.windows(2).all(|pair| pair[1] < pair[0]));
+        assert!(levels.iter().sum::<f64>() < plan.error);
     }
 }

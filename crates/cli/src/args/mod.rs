@@ -1,8 +1,12 @@
 //! The command line.
 
+mod deployments;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use deployments::{DeployArgs, DeploymentArgs, DeploymentCommand, RollbackArgs};
 
 /// Hone makes an AI feature better with every use: it records, collects feedback, curates, trains, evaluates and puts a
 /// better model live.
@@ -88,8 +92,11 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// List the registered versions of a task.
     Models(OfTask),
-    /// Make a version serve its task.
+    /// Make a version serve its task: at once, or sharing the traffic with the live one.
     Deploy(DeployArgs),
+    /// Show and change how versions share a task's traffic.
+    #[command(subcommand)]
+    Deployment(DeploymentCommand),
     /// Go back to the version that served before, or to another earlier one.
     Rollback(RollbackArgs),
     /// List, cancel and retry background jobs.
@@ -607,28 +614,6 @@ pub(crate) struct RegisterArgs {
     pub task: String,
     /// JSON such as `{"model":"openai/gpt-4o-mini","messages":[{"role":"system","template":"…"}]}`; - is standard input.
     pub file: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct DeployArgs {
-    /// Name of the task.
-    pub task: String,
-    /// The version, such as 1.2.0.
-    pub version: String,
-    /// Why, for the record.
-    #[arg(long, default_value = "asked for by hand")]
-    pub reason: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RollbackArgs {
-    /// Name of the task.
-    pub task: String,
-    /// The version to go back to; the one that served before when absent.
-    pub version: Option<String>,
-    /// Why, for the record.
-    #[arg(long, default_value = "asked for by hand")]
-    pub reason: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
