@@ -29,8 +29,10 @@ mod prompts;
 mod providers;
 mod references;
 mod repeat;
+mod reports;
 mod reviews;
 mod runs;
+mod schedules;
 mod state;
 mod subjects;
 mod tasks;
@@ -165,6 +167,12 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(deployments::change::pause))
         .routes(routes!(deployments::change::resume))
         .routes(routes!(deployments::rollback::handle))
+        .routes(routes!(schedules::list::handle))
+        .routes(routes!(schedules::set::handle, schedules::remove::handle))
+        .routes(routes!(schedules::run::handle))
+        .routes(routes!(schedules::run::cycle))
+        .routes(routes!(reports::list::handle))
+        .routes(routes!(reports::show::handle))
         .routes(routes!(jobs::list::handle))
         .routes(routes!(jobs::show::handle))
         .routes(routes!(jobs::events::handle))

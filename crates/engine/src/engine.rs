@@ -21,7 +21,7 @@ use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
 use crate::{
     CheckTriggers, CurateTask, DiscoverTopics, EngineError, EvaluateRun, FillReviews, MeasureVersion,
-    TrainModel, WatchDeployment,
+    RunScheduled, TrainModel, WatchDeployment,
 };
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
@@ -173,6 +173,7 @@ impl Engine {
             Arc::new(FillReviews::new(self.clone())),
             Arc::new(DiscoverTopics::new(self.clone())),
             Arc::new(WatchDeployment::new(self.clone())),
+            Arc::new(RunScheduled::new(self.clone())),
         ]
     }
 

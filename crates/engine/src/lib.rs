@@ -28,8 +28,10 @@ mod privacy;
 mod profile;
 mod prompt;
 mod record;
+mod report;
 mod review;
 mod runs;
+mod schedule;
 mod splits;
 mod tasks;
 mod train;
@@ -71,6 +73,7 @@ pub use review::{
     ReviewStatistics, ReviewerPace,
 };
 pub use runs::get_job;
+pub use schedule::{RunScheduled, ScheduleChange, action_of};
 pub use train::TrainModel;
 pub use transfer::{ImportReport, RefusedLine, read_example_file, read_examples};
 pub use triggers::CheckTriggers;

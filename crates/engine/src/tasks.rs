@@ -1,20 +1,14 @@
 //! Making projects and tasks, and changing a task's policies.
 
 use hone_domain::{InvalidInput, ProjectId, TaskId, TaskKind, TaskPolicy};
-use hone_jobs::next_occurrence_us;
 use hone_learn::find_trainer;
 use hone_storage::projects;
 use hone_storage::projects::Project;
-use hone_storage::schedules::{self, Schedule};
 use hone_storage::tasks::{self, Task};
 use uuid::Uuid;
 
 use crate::privacy::check_rule;
-use crate::triggers::CHECK_TRIGGERS;
 use crate::{Engine, EngineError};
-
-/// How often triggers that depend on time are looked at.
-const CHECK_CRON: &str = "*/30 * * * *";
 
 impl Engine {
     /// The project with this name, which is made when it is missing.
@@ -34,18 +28,7 @@ impl Engine {
             privacy: None,
         };
         if projects::insert(&mut conn, &project).await? {
-            let next_at_us = next_occurrence_us(CHECK_CRON, now_us).unwrap_or(now_us);
-            let schedule = Schedule {
-                id: self.ids.next(),
-                project_id: id,
-                name: "check-triggers".to_owned(),
-                cron: CHECK_CRON.to_owned(),
-                kind: CHECK_TRIGGERS.to_owned(),
-                payload: serde_json::json!({}),
-                paused: false,
-                next_at_us,
-            };
-            schedules::insert(&mut conn, &schedule).await?;
+            self.add_shipped_schedules(&mut conn, id).await?;
         }
         let stored = projects::find_by_name(&mut conn, name).await?;
         conn.commit().await?;

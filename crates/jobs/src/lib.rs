@@ -12,5 +12,5 @@ mod worker;
 pub use context::JobContext;
 pub use error::JobError;
 pub use queue::{JobState, NewJobSpec, enqueue};
-pub use scheduler::{InvalidCron, Scheduler, next_occurrence_us};
+pub use scheduler::{InvalidCron, Scheduler, next_occurrence_us, run_now};
 pub use worker::{GiveUpFuture, GivenUp, Handler, HandlerFuture, Worker};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hone_domain::{Ids, JobId, ManualClock, ProjectId, SECOND_US};
+use hone_domain::{Ids, JobId, ManualClock, MissedRuns, ProjectId, SECOND_US};
 use hone_jobs::{
     GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError, NewJobSpec, Scheduler, Worker,
     enqueue,
@@ -302,7 +302,7 @@ async fn a_cancelled_job_does_not_run(#[values("sqlite", "postgres")] kind: &str
     assert_eq!(state(&database.db, id).await, "cancelled");
 }
 
-async fn schedule(db: &Db, clock: &ManualClock) {
+async fn schedule(db: &Db, clock: &ManualClock, missed: MissedRuns) {
     use hone_domain::Clock as _;
     let schedule = Schedule {
         id: Uuid::from_u128(9),
@@ -313,6 +313,9 @@ async fn schedule(db: &Db, clock: &ManualClock) {
         payload: serde_json::json!({}),
         paused: false,
         next_at_us: clock.now_us() + 1_800 * SECOND_US,
+        time_zone: "UTC".into(),
+        missed,
+        last_at_us: None,
     };
     let mut conn = db.begin().await.unwrap();
     schedules::insert(&mut conn, &schedule).await.unwrap();
@@ -327,7 +330,7 @@ async fn one_leader_enqueues_a_due_schedule_once_however_late(#[values("sqlite",
     };
     let (ids, clock) = ids();
     let (worker, runs) = worker(&database.db, &ids, 0);
-    schedule(&database.db, &clock).await;
+    schedule(&database.db, &clock, MissedRuns::RunOnce).await;
     let (first, second) = (
         Scheduler::new(database.db.clone(), ids.clone()),
         Scheduler::new(database.db.clone(), ids.clone()),
@@ -340,4 +343,34 @@ async fn one_leader_enqueues_a_due_schedule_once_however_late(#[values("sqlite",
     assert!(second.tick().await.unwrap());
     worker.run_until_idle().await.unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn missed_runs_are_left_out_where_the_rule_says_so(#[values("sqlite", "postgres")] kind: &str) {
+    let Some(database) = database_of_kind(kind).await else {
+        return;
+    };
+    let (ids, clock) = ids();
+    let (worker, runs) = worker(&database.db, &ids, 0);
+    schedule(&database.db, &clock, MissedRuns::Skip).await;
+    let scheduler = Scheduler::new(database.db.clone(), ids.clone());
+    clock.advance_us(4_000 * SECOND_US);
+    assert!(scheduler.tick().await.unwrap());
+    assert_eq!(
+        worker.run_until_idle().await.unwrap(),
+        0,
+        "nobody was there in time"
+    );
+    // The next one comes in time.
+    clock.advance_us(1_405 * SECOND_US);
+    assert!(scheduler.tick().await.unwrap());
+    worker.run_until_idle().await.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    let mut conn = database.db.read().await.unwrap();
+    let found = schedules::find(&mut conn, PROJECT, "half-hourly")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.last_at_us, Some(ids.now_us()));
 }

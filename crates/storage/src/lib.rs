@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod progress;
 pub mod projects;
 pub mod providers;
+pub mod reports;
 pub mod reviews;
 pub mod runs;
 pub mod schedules;
@@ -66,6 +67,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         progress::STATEMENTS,
         projects::STATEMENTS,
         providers::STATEMENTS,
+        reports::STATEMENTS,
         reviews::STATEMENTS,
         runs::STATEMENTS,
         schedules::STATEMENTS,

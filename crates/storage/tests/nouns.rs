@@ -3,8 +3,8 @@
 
 use hone_domain::{
     ConversationId, DatasetId, DeploymentId, DeploymentKind, DeploymentPlan, DeploymentState, ExampleId,
-    ExampleOrigin, ExampleStatus, Identity, ModelVersionId, ProjectId, RunId, RunStatus, Scope, Stage,
-    Strategy, SubjectId, TaskId, TrainingTrigger,
+    ExampleOrigin, ExampleStatus, Identity, MissedRuns, ModelVersionId, ProjectId, RunId, RunStatus, Scope,
+    Stage, Strategy, SubjectId, TaskId, TrainingTrigger,
 };
 use hone_storage::datasets::Dataset;
 use hone_storage::deployments::Deployment;
@@ -337,6 +337,9 @@ async fn schedules_come_due(#[values("sqlite", "postgres")] kind: &str) {
         payload: json!({ "a": 1 }),
         paused: false,
         next_at_us: START_US,
+        time_zone: "Europe/Berlin".into(),
+        missed: MissedRuns::Skip,
+        last_at_us: None,
     };
     assert!(schedules::insert(&mut conn, &schedule).await.unwrap());
     assert!(!schedules::insert(&mut conn, &schedule).await.unwrap());

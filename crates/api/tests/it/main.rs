@@ -11,5 +11,6 @@ mod jobs;
 mod recording;
 mod repeating;
 mod reviewing;
+mod scheduling;
 mod turning;
 mod walking;

@@ -1,12 +1,14 @@
 //! The command line.
 
 mod deployments;
+mod schedules;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use deployments::{DeployArgs, DeploymentArgs, DeploymentCommand, RollbackArgs};
+pub(crate) use schedules::{ReportArgs, ScheduleCommand};
 
 /// Hone makes an AI feature better with every use: it records, collects feedback, curates, trains, evaluates and puts a
 /// better model live.
@@ -99,6 +101,13 @@ pub(crate) enum Command {
     Deployment(DeploymentCommand),
     /// Go back to the version that served before, or to another earlier one.
     Rollback(RollbackArgs),
+    /// List, change and start what runs by the clock.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Run the whole pipeline once and wait for it: for those who have a cron of their own.
+    Cycle,
+    /// Write a report of the last month that compares versions.
+    Report(ReportArgs),
     /// List, cancel and retry background jobs.
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -638,8 +647,6 @@ pub(crate) enum JobsCommand {
         #[arg(long, value_enum)]
         state: Option<StateArg>,
     },
-    /// List what runs by the clock, with the time it is due next.
-    Schedules,
     /// Stop a job.
     Cancel {
         /// The job's id.

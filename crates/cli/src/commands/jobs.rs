@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use hone_domain::{JobId, format_rfc3339};
 use hone_jobs::JobState;
 use hone_storage::jobs::{self, JobRow};
-use hone_storage::schedules;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -17,7 +16,6 @@ const SHOWN: i64 = 50;
 pub(super) async fn run(app: &App, command: JobsCommand, output: Output) -> anyhow::Result<ExitCode> {
     match command {
         JobsCommand::List { state } => list(app, state, output).await?,
-        JobsCommand::Schedules => list_schedules(app, output).await?,
         JobsCommand::Cancel { id } => {
             let job = app.engine.cancel_job(app.project, JobId(id)).await?;
             output.result(&shown(&job), || output.say(format!("job {id} is being stopped")));
@@ -55,28 +53,6 @@ async fn list(app: &App, state: Option<StateArg>, output: Output) -> anyhow::Res
             ]
         });
         output.table(&["id", "kind", "state", "attempt", "note"], cells.collect());
-    });
-    Ok(())
-}
-
-async fn list_schedules(app: &App, output: Output) -> anyhow::Result<()> {
-    let rows = schedules::list(&mut app.engine.db.read().await?, app.project).await?;
-    let values = rows.iter().map(|row| {
-        json!({
-            "name": row.name, "cron": row.cron, "kind": row.kind, "paused": row.paused,
-            "next_at": format_rfc3339(row.next_at_us),
-        })
-    });
-    output.result(&values.collect(), || {
-        let cells = rows.iter().map(|row| {
-            vec![
-                row.name.clone(),
-                row.cron.clone(),
-                row.kind.clone(),
-                format_rfc3339(row.next_at_us),
-            ]
-        });
-        output.table(&["name", "cron (UTC)", "kind", "due next"], cells.collect());
     });
     Ok(())
 }

@@ -15,6 +15,7 @@ mod models;
 mod predict;
 mod privacy;
 mod review;
+mod schedules;
 mod serve;
 mod tasks;
 mod topics;
@@ -96,6 +97,9 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Deploy(args) => deployments::deploy(app, args, output).await,
         Command::Rollback(args) => deployments::rollback(app, args, output).await,
         Command::Deployment(command) => deployments::run(app, command, output).await,
+        Command::Schedule(command) => schedules::run(app, command, output).await,
+        Command::Cycle => schedules::cycle(app, output).await,
+        Command::Report(args) => schedules::report(app, &args, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
         Command::Topics(args) => topics::run(app, &args, output).await,
         Command::Datasets(command) => datasets::run(app, command, output).await,

@@ -90,7 +90,7 @@ impl Client {
         loop {
             let queued = self.get("/v1/jobs?state=queued&limit=50").await?;
             let running = self.get("/v1/jobs?state=running&limit=1").await?;
-            let is_scheduled = |job: &Value| job["kind"] == "CheckTriggers";
+            let is_scheduled = |job: &Value| job["kind"] == "CheckTriggers" || job["kind"] == "RunScheduled";
             let waits = queued["items"]
                 .as_array()
                 .is_some_and(|jobs| jobs.iter().any(|job| !is_scheduled(job)));

@@ -44,6 +44,8 @@ spelled_enum! {
         Age = "age",
         /// A person asked for it.
         Manual = "manual",
+        /// The clock asked for it.
+        Schedule = "schedule",
     }
 }
 

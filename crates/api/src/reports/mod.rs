@@ -1,0 +1,4 @@
+//! Reports that compare versions, over HTTP.
+
+pub(crate) mod list;
+pub(crate) mod show;
