@@ -4,6 +4,7 @@ mod curation;
 mod gateway;
 mod learn;
 mod load;
+mod ratchet;
 mod report;
 mod server;
 mod text;
@@ -33,6 +34,8 @@ pub(crate) enum Suite {
     Text,
     /// Label errors, active learning, growth of curation, exports.
     Curation,
+    /// Sharing traffic between versions: routing, outcomes, looks, rollback.
+    Ratchet,
 }
 
 /// Runs a suite.
@@ -46,5 +49,6 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Against => gateway::against(),
         Suite::Text => text::run(),
         Suite::Curation => curation::run(),
+        Suite::Ratchet => ratchet::run(),
     }
 }

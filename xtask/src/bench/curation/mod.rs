@@ -17,10 +17,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Repeatable draws (SplitMix64).
-struct Draws(u64);
+pub(crate) struct Draws(u64);
 
 impl Draws {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(1))
     }
 
@@ -31,7 +31,7 @@ impl Draws {
         value ^ (value >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
