@@ -3,31 +3,21 @@
 //! Outcomes are summed up by the unit that traffic is divided by, as they come, and the sums of an arm move with them: a look at
 //! an experiment reads a few rows however much there was. Written in the recorder's transactions.
 
+use std::collections::BTreeMap;
+
 use hone_domain::{DeploymentId, InteractionId, Metric, ProjectId};
 use sqlx::types::Uuid;
 
 use crate::codec::OptionalText;
-use crate::{Conn, StorageError, StoredText};
+use crate::{Conn, StorageError, dialect};
 
 statements! {
-    EXPOSE = "INSERT INTO exposures (project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
-              shadow_label, shadow_output, agrees, created_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-              ON CONFLICT (project_id, interaction_id) DO UPDATE SET \
-              shadow_version_id = COALESCE(excluded.shadow_version_id, exposures.shadow_version_id), \
-              shadow_label = COALESCE(excluded.shadow_label, exposures.shadow_label), \
-              shadow_output = COALESCE(excluded.shadow_output, exposures.shadow_output), \
-              agrees = COALESCE(excluded.agrees, exposures.agrees)";
     FIND_EXPOSURE = "SELECT project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
                      shadow_label, shadow_output, agrees, created_at_us FROM exposures \
                      WHERE project_id = $1 AND interaction_id = $2";
     LIST_DISAGREEMENTS = "SELECT project_id, interaction_id, deployment_id, version_id, unit, step, shadow_version_id, \
                      shadow_label, shadow_output, agrees, created_at_us FROM exposures \
                      WHERE deployment_id = $1 AND agrees = FALSE ORDER BY created_at_us DESC, interaction_id DESC LIMIT $2";
-    ADD_TO_UNIT = "INSERT INTO experiment_units (deployment_id, metric, step, version_id, unit, project_id, outcomes, total, \
-                   first_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                   ON CONFLICT (deployment_id, metric, step, version_id, unit) DO UPDATE SET \
-                   outcomes = experiment_units.outcomes + excluded.outcomes, \
-                   total = experiment_units.total + excluded.total RETURNING outcomes, total";
     ADD_TO_ARM = "INSERT INTO experiment_arms (deployment_id, metric, step, version_id, project_id, units, outcomes, total, \
                   outcome_squares, total_squares, products) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                   ON CONFLICT (deployment_id, metric, step, version_id) DO UPDATE SET \
@@ -146,25 +136,12 @@ pub const EXPOSURE: &str = "exposure";
 /// The name under which disagreements of a shadow are counted.
 pub const DISAGREEMENT: &str = "disagreement";
 
-/// Keeps which version a request got; what a shadow said may come later.
-pub async fn expose(conn: &mut Conn, exposure: &Exposure) -> Result<(), StorageError> {
-    let output = StoredText::encode_option(exposure.shadow_output.0.as_deref());
-    execute!(
-        conn,
-        EXPOSE,
-        exposure.project_id,
-        exposure.interaction_id,
-        exposure.deployment_id,
-        exposure.version_id,
-        exposure.unit,
-        exposure.step,
-        exposure.shadow_version_id,
-        &exposure.shadow_label,
-        output.clone(),
-        exposure.agrees,
-        exposure.created_at_us
-    )?;
-    Ok(())
+/// Keeps which versions requests got, each interaction once; what a shadow said may come later.
+pub async fn expose(conn: &mut Conn, exposures: &[Exposure]) -> Result<(), StorageError> {
+    if exposures.is_empty() {
+        return Ok(());
+    }
+    dialect::insert_exposures(conn, exposures).await
 }
 
 /// Which version the request of an interaction got.
@@ -199,33 +176,45 @@ pub async fn list_disagreements(
     )?)
 }
 
-/// Adds to a unit's outcomes; gives what they were before and are now, as number and sum.
-pub async fn add_to_unit(
+/// Adds to units' outcomes, each unit of an arm once, and to the sums of their arms.
+pub async fn add_outcomes(
     conn: &mut Conn,
-    arm: &ArmKey,
-    unit: Uuid,
-    gain: &Gain,
-) -> Result<((i64, f64), (i64, f64)), StorageError> {
-    let after: (i64, f64) = rows!(
-        fetch_one,
-        conn,
-        (i64, f64),
-        ADD_TO_UNIT,
-        arm.deployment_id,
-        &arm.metric,
-        arm.step,
-        arm.version_id,
-        unit,
-        arm.project_id,
-        gain.outcomes,
-        gain.total,
-        gain.at_us
-    )?;
-    Ok(((after.0 - gain.outcomes, after.1 - gain.total), after))
+    gains: &BTreeMap<(ArmKey, Uuid), Gain>,
+) -> Result<(), StorageError> {
+    if gains.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<(&ArmKey, Uuid, Gain)> = gains
+        .iter()
+        .map(|((arm, unit), gain)| (arm, *unit, *gain))
+        .collect();
+    let after = dialect::add_to_units(conn, &listed).await?;
+    let mut arms: BTreeMap<&ArmKey, ArmSums> = BTreeMap::new();
+    for (arm, unit, gain) in listed {
+        let key = (
+            arm.deployment_id,
+            arm.metric.clone(),
+            arm.step,
+            arm.version_id,
+            unit,
+        );
+        let (outcomes, total) = after.get(&key).copied().ok_or_else(|| StorageError::Missing {
+            noun: "unit of traffic",
+            id: unit.to_string(),
+        })?;
+        let before = (outcomes - gain.outcomes, total - gain.total);
+        arms.entry(arm)
+            .or_default()
+            .unit_changed(before, (outcomes, total));
+    }
+    for (arm, sums) in arms {
+        add_to_arm(conn, arm, &sums).await?;
+    }
+    Ok(())
 }
 
 /// Adds to the sums of an arm.
-pub async fn add_to_arm(conn: &mut Conn, arm: &ArmKey, sums: &ArmSums) -> Result<(), StorageError> {
+async fn add_to_arm(conn: &mut Conn, arm: &ArmKey, sums: &ArmSums) -> Result<(), StorageError> {
     execute!(
         conn,
         ADD_TO_ARM,

@@ -43,9 +43,9 @@ pub use sqlx::types::Json;
 /// A place in a list by time and id that everything comes before.
 pub(crate) const AFTER_ALL: (i64, sqlx::types::Uuid) = (i64::MAX, sqlx::types::Uuid::max());
 
-/// The bulk insert of each kind of database, for the test that prepares them.
-pub fn bulk_insert(db: &Db) -> &'static str {
-    dialect::bulk_insert(db)
+/// The bulk writes of each kind of database, for the test that prepares them.
+pub fn bulk_statements(db: &Db) -> Vec<&'static str> {
+    dialect::bulk_statements(db)
 }
 
 /// Every statement with its name, in the text that both databases run; a test prepares each on both.

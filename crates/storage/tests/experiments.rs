@@ -25,19 +25,17 @@ async fn the_sums_of_an_arm_follow_its_units(#[values("sqlite", "postgres")] kin
         project_id: PROJECT,
     };
     let mut conn = database.db.begin().await.unwrap();
-    for (unit, total, at_us) in [(7_u128, 1.0, 2), (8, 0.0, 1), (7, 1.0, 3)] {
-        let gain = Gain {
-            outcomes: 1,
-            total,
-            at_us,
+    for group in [vec![(7_u128, 1.0, 2), (8, 0.0, 1)], vec![(7, 1.0, 3)]] {
+        let gain = |(unit, total, at_us)| {
+            let gain = Gain {
+                outcomes: 1,
+                total,
+                at_us,
+            };
+            ((arm.clone(), Uuid::from_u128(unit)), gain)
         };
-        let unit = Uuid::from_u128(unit);
-        let (before, after) = experiments::add_to_unit(&mut conn, &arm, unit, &gain)
-            .await
-            .unwrap();
-        let mut sums = ArmSums::default();
-        sums.unit_changed(before, after);
-        experiments::add_to_arm(&mut conn, &arm, &sums).await.unwrap();
+        let gains = group.into_iter().map(gain).collect();
+        experiments::add_outcomes(&mut conn, &gains).await.unwrap();
     }
     let rows = experiments::list_arms(&mut conn, DeploymentId(DEPLOYMENT))
         .await
@@ -89,7 +87,8 @@ async fn a_shadow_may_answer_before_or_after_its_interaction_is_recorded(
     let mut conn = database.db.begin().await.unwrap();
     for pair in [[&plain, &answered], [&answered, &plain]] {
         for exposure in pair {
-            experiments::expose(&mut conn, exposure).await.unwrap();
+            let one = std::slice::from_ref(exposure);
+            experiments::expose(&mut conn, one).await.unwrap();
         }
         let (project, interaction) = (ProjectId(PROJECT), InteractionId(plain.interaction_id));
         let found = experiments::find_exposure(&mut conn, project, interaction)

@@ -117,9 +117,9 @@ async fn every_statement_can_be_prepared(#[values("sqlite", "postgres")] kind: &
         return;
     };
     let mut conn = database.db.begin().await.unwrap();
-    conn.prepare(hone_storage::bulk_insert(&database.db))
-        .await
-        .unwrap();
+    for statement in hone_storage::bulk_statements(&database.db) {
+        conn.prepare(statement).await.unwrap();
+    }
     for (name, statement) in statements() {
         if let Err(error) = conn.prepare(statement).await {
             panic!("{name} on {kind}: {error}\n{statement}");

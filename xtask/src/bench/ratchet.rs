@@ -25,7 +25,7 @@ const BATCH: usize = 1_000;
 /// Interactions that an experiment has when its growth is measured.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// Deployments of a version that is ten points worse.
-const HARMFUL: u64 = 21;
+const HARMFUL: u64 = 101;
 /// Outcomes between two looks, as they come within a quarter of a second at 100 a second.
 const BETWEEN_LOOKS: usize = 25;
 const WAIT: Duration = Duration::from_millis(1);

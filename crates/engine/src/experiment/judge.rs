@@ -639,7 +639,7 @@ mod tests {
     #[test]
     fn a_version_ten_points_worse_is_rolled_back_soon() {
         let stops = |recommendation: &Recommendation| *recommendation == Recommendation::Stop;
-        let mut outcomes: Vec<usize> = (0..61)
+        let mut outcomes: Vec<usize> = (0..101)
             .map(|seed| {
                 let mut run = Run::new(seed, plan(Strategy::Canary), 1);
                 run.first([0.8, 0.7], 5_000, stops).unwrap_or(5_000)

@@ -9,7 +9,7 @@ use hone_domain::{
     DeploymentId, FeedbackKind, Ids, InteractionId, InteractionStatus, Metric, ProjectId, Sharing, TaskId,
 };
 use hone_jobs::enqueue;
-use hone_storage::experiments::{self, ArmKey, ArmSums, DISAGREEMENT, EXPOSURE, Exposure, Gain};
+use hone_storage::experiments::{self, ArmKey, DISAGREEMENT, EXPOSURE, Exposure, Gain};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
 use hone_storage::tasks::Task;
@@ -194,18 +194,9 @@ impl Outcomes {
     pub async fn write(mut self, conn: &mut Conn, ids: &Ids) -> Result<(), StorageError> {
         self.exposures
             .sort_unstable_by_key(|exposure| (exposure.project_id, exposure.interaction_id));
-        for exposure in &self.exposures {
-            experiments::expose(conn, exposure).await?;
-        }
+        experiments::expose(conn, &self.exposures).await?;
         self.take_feedback(conn).await?;
-        let mut arms: BTreeMap<&ArmKey, ArmSums> = BTreeMap::new();
-        for ((arm, unit), gain) in &self.gains {
-            let (before, after) = experiments::add_to_unit(conn, arm, *unit, gain).await?;
-            arms.entry(arm).or_default().unit_changed(before, after);
-        }
-        for (arm, sums) in arms {
-            experiments::add_to_arm(conn, arm, &sums).await?;
-        }
+        experiments::add_outcomes(conn, &self.gains).await?;
         for &(deployment, project, task) in &self.touched {
             let spec = look_spec(ProjectId(project), TaskId(task), DeploymentId(deployment));
             enqueue(conn, ids, spec).await?;

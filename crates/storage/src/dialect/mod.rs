@@ -1,5 +1,7 @@
 //! The few true differences between the databases: inserting many rows, and claiming a job.
 
+mod outcomes;
+
 use std::sync::LazyLock;
 
 use rustc_hash::FxHashSet;
@@ -11,24 +13,28 @@ use crate::db::Exec;
 use crate::interactions::{Interaction, columns};
 use crate::{Conn, Db, StorageError};
 
+pub(crate) use outcomes::{add_to_units, insert_exposures};
+
 /// Rows per statement on SQLite, largest first: enough to save round trips to its thread, few enough to plan fast. Any
 /// number of rows takes few statements.
 const SQLITE_ROWS: [usize; 6] = [32, 16, 8, 4, 2, 1];
 const INTERACTION_COLUMNS: usize = 37;
 
-/// One statement for each of `SQLITE_ROWS`, with anonymous parameters; sqlx looks numbered ones up one by one.
 static SQLITE_INSERTS: LazyLock<[&'static str; SQLITE_ROWS.len()]> = LazyLock::new(|| {
+    let into = concat!("INSERT INTO interactions (", columns!(), ")");
+    let conflict = "ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id";
+    sqlite_inserts(into, INTERACTION_COLUMNS, conflict)
+});
+
+/// One statement for each of `SQLITE_ROWS`, with anonymous parameters; sqlx looks numbered ones up one by one.
+fn sqlite_inserts(into: &str, columns: usize, conflict: &str) -> [&'static str; SQLITE_ROWS.len()] {
     SQLITE_ROWS.map(|rows| {
-        let row = format!("({})", vec!["?"; INTERACTION_COLUMNS].join(", "));
+        let row = format!("({})", vec!["?"; columns].join(", "));
         let rows = vec![row; rows].join(", ");
-        let text = format!(
-            "INSERT INTO interactions ({}) VALUES {rows} ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id",
-            columns!()
-        );
-        let text: &'static str = Box::leak(text.into_boxed_str());
+        let text: &'static str = Box::leak(format!("{into} VALUES {rows} {conflict}").into_boxed_str());
         text
     })
-});
+}
 
 const POSTGRES_INSERT: &str = concat!(
     "INSERT INTO interactions (",
@@ -40,12 +46,15 @@ const POSTGRES_INSERT: &str = concat!(
      $31::bigint[], $32::text[], $33::text[], $34::text[], $35::float8[], $36::float8[], $37::bytea[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
 
-/// The statement that inserts many interactions.
-pub(crate) fn bulk_insert(db: &Db) -> &'static str {
-    match db {
+/// The statements that write many rows.
+pub(crate) fn bulk_statements(db: &Db) -> Vec<&'static str> {
+    let interactions = match db {
         Db::Sqlite { .. } => SQLITE_INSERTS[0],
         Db::Postgres(_) => POSTGRES_INSERT,
-    }
+    };
+    let mut all = vec![interactions];
+    all.extend(outcomes::bulk_outcomes(db));
+    all
 }
 
 /// Binds the columns of one interaction in order.
