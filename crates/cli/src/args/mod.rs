@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Subject(SubjectCommand),
     /// Train, evaluate and, where the gate accepts, deploy a new version now.
     Train(TrainArgs),
+    /// List training runs, or print one with the gate's decision and its numbers.
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Measure a version on held-out examples, or on a file.
     Evaluate(EvaluateArgs),
     /// Predict one text, or each line of standard input.
@@ -637,6 +640,20 @@ pub(crate) enum StateArg {
     Dead,
     /// Stopped by hand.
     Cancelled,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List a task's runs, latest first.
+    List {
+        /// Name of the task.
+        task: String,
+    },
+    /// Print a run: what it made, how it compares row by row, how the gate decided.
+    Show {
+        /// The run's id.
+        id: uuid::Uuid,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ mod models;
 mod predict;
 mod privacy;
 mod review;
+mod runs;
 mod schedules;
 mod serve;
 mod tasks;
@@ -89,6 +90,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Review(args) => review::run(app, &args, output).await,
         Command::Privacy(args) => privacy::run(app, &args, output).await,
         Command::Subject(command) => privacy::subject(app, command, output).await,
+        Command::Runs(command) => runs::run(app, command, output).await,
         Command::Train(args) => train::train(app, &args, output).await,
         Command::Evaluate(args) => evaluate::run(app, &args, output).await,
         Command::Predict(args) => predict::run(app, &args, output).await,

@@ -14,5 +14,6 @@ mod curating;
 mod disk;
 mod gateway;
 mod history;
+mod operating;
 mod page;
 mod support;
