@@ -105,6 +105,16 @@ pub struct ArmSums {
 }
 
 impl ArmSums {
+    /// Adds others to them.
+    pub fn add(&mut self, other: &Self) {
+        self.units += other.units;
+        self.outcomes += other.outcomes;
+        self.total += other.total;
+        self.outcome_squares += other.outcome_squares;
+        self.total_squares += other.total_squares;
+        self.products += other.products;
+    }
+
     /// Takes in that a unit went from `before` (`n`, `y`) to `after`.
     pub fn unit_changed(&mut self, before: (i64, f64), after: (i64, f64)) {
         self.units += i64::from(before.0 == 0 && after.0 > 0);

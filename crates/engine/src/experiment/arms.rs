@@ -29,7 +29,7 @@ impl ArmTable {
         let mut all = ArmSums::default();
         for ((of, _, who), sums) in &self.0 {
             if of == metric && *who == version {
-                add(&mut all, sums);
+                all.add(sums);
             }
         }
         all
@@ -54,7 +54,7 @@ impl ArmTable {
             for pair in &strata {
                 let share = weight(pair) / total;
                 let sums = &pair[arm];
-                add(&mut pooled, sums);
+                pooled.add(sums);
                 mean += share * sums.total / sums.outcomes.max(1) as f64;
                 spread += share * share / sums.units as f64;
             }
@@ -66,15 +66,6 @@ impl ArmTable {
             }
         })
     }
-}
-
-fn add(all: &mut ArmSums, more: &ArmSums) {
-    all.units += more.units;
-    all.outcomes += more.outcomes;
-    all.total += more.total;
-    all.outcome_squares += more.outcome_squares;
-    all.total_squares += more.total_squares;
-    all.products += more.products;
 }
 
 /// The variance of a unit's contribution to the mean outcome, by the delta method for a ratio of sums: units are independent, the
