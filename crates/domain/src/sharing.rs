@@ -60,9 +60,17 @@ impl TrafficKey<'_> {
 }
 
 impl Sharing {
-    /// The arm that a unit gets: its number, or `None` for the live version. An arm whose share grows keeps the units it has.
+    /// The arm that a unit gets: its number, or `None` for the live version. An arm whose share grows keeps the units it has, and one
+    /// that is dropped leaves its units to the live version and the others as they are. Only a bandit gives an arm so much that the
+    /// others have to move.
     pub fn arm_of(&self, unit: Uuid) -> Option<usize> {
         let point = point(unit);
+        let slot = 1.0 / self.arms.len().max(1) as f64;
+        if self.arms.iter().all(|arm| arm.share <= slot) {
+            let number = ((point / slot) as usize).min(self.arms.len().checked_sub(1)?);
+            let is_taken = point - number as f64 * slot < self.arms[number].share;
+            return is_taken.then_some(number);
+        }
         let mut end = 0.0;
         self.arms.iter().position(|arm| {
             end += arm.share;
@@ -123,6 +131,16 @@ mod tests {
         }
         assert!((900..1_100).contains(&counts.0), "{counts:?}");
         assert!((4_850..5_150).contains(&counts.1), "{counts:?}");
+    }
+
+    #[test]
+    fn a_dropped_arm_leaves_the_others_as_they_are() {
+        let (both, one) = (sharing(&[0.25, 0.25]), sharing(&[0.0, 0.25]));
+        for number in 0..5_000 {
+            let unit = unit(number, 7);
+            let before = both.arm_of(unit).filter(|&arm| arm == 1);
+            assert_eq!(one.arm_of(unit), before);
+        }
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl ServedModel {
     }
 }
 
+/// The epoch of traffic of which not every version could be loaded: it is no deployment's.
+const NEVER_WHOLE: i64 = -1;
+
 /// What serves a task: the live version, and those that share its traffic.
 #[derive(Debug)]
 struct Traffic {
@@ -80,8 +83,8 @@ struct Traffic {
 #[derive(Debug)]
 struct Shared {
     sharing: Arc<Sharing>,
-    /// The model of each arm; one that cannot be loaded leaves its requests to the live version.
-    arms: Vec<Option<Arc<Served>>>,
+    /// The model of each arm.
+    arms: Vec<Arc<Served>>,
 }
 
 type TrafficByTask = HashMap<TaskId, Arc<Traffic>>;
@@ -98,6 +101,26 @@ pub struct Routed {
 }
 
 impl Routed {
+    /// The same request answered by the live version, which says nothing of the others.
+    pub fn by_live(live: Arc<Served>) -> Self {
+        Self {
+            served: live,
+            shadow: None,
+            shared: None,
+        }
+    }
+
+    /// Whether a new version was chosen.
+    pub fn is_new(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|(sharing, _)| {
+            sharing
+                .arms
+                .iter()
+                .any(|arm| arm.version_id == self.served.version.id)
+        })
+    }
+
     /// What is to be recorded with the interaction, where several versions share the task's traffic.
     pub fn exposed(&self, shadow: Option<ShadowAnswer>) -> Option<Exposed> {
         self.shared.as_ref().map(|(sharing, unit)| Exposed {
@@ -165,12 +188,7 @@ impl Engine {
         };
         let unit = key.unit(sharing.deployment_id, sharing.unit);
         let unit = unit.unwrap_or_else(|| self.ids.next::<InteractionId>().0);
-        let arm = sharing.arm_of(unit);
-        let model = arm.and_then(|number| arms[number].clone());
-        if arm.is_some() && model.is_none() {
-            // The version cannot be loaded here: the live one answers, and that says nothing of either.
-            return Ok(routed);
-        }
+        let model = sharing.arm_of(unit).map(|number| arms[number].clone());
         if sharing.is_shadow {
             routed.shadow = model;
         } else if let Some(model) = model {
@@ -301,10 +319,14 @@ impl Engine {
                 tracing::error!(task = %task, %error, "no model can be loaded; what serves goes on serving");
                 None
             });
+            if found
+                .as_ref()
+                .is_none_or(|traffic| traffic.epoch != serving.epoch)
+            {
+                unloadable.insert(task, (serving.epoch, now_us + UNLOADABLE_WAIT_US));
+            }
             if let Some(traffic) = found {
                 next.insert(task, Arc::new(traffic));
-            } else {
-                unloadable.insert(task, (serving.epoch, now_us + UNLOADABLE_WAIT_US));
             }
         }
         self.router.replace(next);
@@ -319,7 +341,7 @@ impl Engine {
     ) -> Result<Option<Traffic>, EngineError> {
         let known = |version: Uuid| {
             let arms = before.iter().flat_map(|traffic| &traffic.sharing);
-            let arms = arms.flat_map(|shared| shared.arms.iter().flatten());
+            let arms = arms.flat_map(|shared| &shared.arms);
             let served = before.iter().map(|traffic| &traffic.live).chain(arms);
             served
                 .into_iter()
@@ -331,6 +353,7 @@ impl Engine {
             return Ok(None);
         };
         let live = Arc::new(Served { version, model });
+        let mut epoch = serving.epoch;
         let sharing = match &serving.sharing {
             // Beside another version than the one that is to serve, nothing is compared.
             Some(sharing) if live.version.id == serving.model_version_id => {
@@ -342,18 +365,19 @@ impl Engine {
                     };
                     arms.push(arm);
                 }
-                Some(Shared {
+                let arms: Option<Vec<Arc<Served>>> = arms.into_iter().collect();
+                if arms.is_none() {
+                    // Without one of the versions nothing is shared here, and it is tried again: shares would not hold.
+                    epoch = NEVER_WHOLE;
+                }
+                arms.map(|arms| Shared {
                     sharing: Arc::new(sharing.0.clone()),
                     arms,
                 })
             }
             _ => None,
         };
-        Ok(Some(Traffic {
-            live,
-            sharing,
-            epoch: serving.epoch,
-        }))
+        Ok(Some(Traffic { live, sharing, epoch }))
     }
 
     async fn load_arm(&self, version: Uuid) -> Option<Arc<Served>> {

@@ -192,13 +192,14 @@ impl Engine {
             }
             ScheduledAction::Train => self.train_what_is_new(&mut conn, task).await?,
             ScheduledAction::Cycle => {
-                let curates = self.curate_new(&mut conn, task).await?;
-                let run = self.enqueue_due_training(&mut conn, task).await?;
-                self.enqueue_filling(&mut conn, task).await?;
+                // The recorder enqueues looks before curation: so is it done here.
+                tasks::lock(&mut conn, task.task_id()).await?;
                 if let Some(sharing) = deployments::find_sharing(&mut conn, task.task_id()).await? {
                     self.enqueue_looks(&mut conn, &sharing).await?;
                 }
-                curates || run.is_some()
+                let run = self.enqueue_due_training(&mut conn, task).await?;
+                self.enqueue_filling(&mut conn, task).await?;
+                self.curate_new(&mut conn, task).await? || run.is_some()
             }
             ScheduledAction::Report => false,
         };

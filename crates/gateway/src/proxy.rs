@@ -267,13 +267,16 @@ impl Gateway {
         let Ok(routed) = self.engine().route(task, &context.traffic_key()) else {
             return Ok(plan);
         };
-        let Some(prompt) = routed.served.model.prompt() else {
+        if routed.served.model.prompt().is_none() {
             if is_one_question(endpoint, fields, &task.policy.cascade.answer) {
                 plan.verdict = self.cascade_verdict(task, &routed, &plan.question).await;
             }
             return Ok(plan);
+        }
+        let (routed, rendered) = self.rendered(task, routed, ours.inputs.as_ref())?;
+        let Some(prompt) = routed.served.model.prompt() else {
+            return Ok(plan);
         };
-        let rendered = Rendered::new(prompt, ours.inputs.clone())?;
         if plan.question.is_empty() {
             plan.question = rendered.question().unwrap_or_default().to_owned();
         }
@@ -292,6 +295,38 @@ impl Gateway {
         plan.shadow = self.shadow_request(task, &routed, asked).await;
         plan.routed = Some(routed);
         Ok(plan)
+    }
+
+    /// The prompt of the version that was chosen. Where a new one cannot take inputs that the live one takes, the live one answers, and
+    /// the new one has failed.
+    fn rendered(
+        &self,
+        task: &Task,
+        routed: Routed,
+        inputs: Option<&serde_json::Value>,
+    ) -> Result<(Routed, Rendered), Refusal> {
+        let missing = || Refusal::new(RefusalKind::Internal, "the version that serves has no prompt");
+        let of = |routed: &Routed| match routed.served.model.prompt() {
+            Some(prompt) => Rendered::new(prompt, inputs.cloned()),
+            None => Err(missing()),
+        };
+        match of(&routed) {
+            Ok(rendered) => Ok((routed, rendered)),
+            Err(refusal) if routed.is_new() => {
+                let live = self.engine().served(task).map_err(|_| missing())?;
+                let by_live = Routed::by_live(live);
+                let rendered = of(&by_live)?;
+                self.engine().note_call(task, routed.served.version.id, false);
+                tracing::warn!(
+                    task = task.name,
+                    version = routed.served.version.version,
+                    refusal.message,
+                    "a new version cannot take what the live one takes"
+                );
+                Ok((by_live, rendered))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The rated examples that a prompt wants beside a question; none where they cannot be looked up.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use hone_domain::{DeploymentId, DeploymentKind, DeploymentState, HOUR_US, Stage};
+use hone_domain::{ArmShare, DeploymentId, DeploymentKind, DeploymentState, HOUR_US, Stage, Strategy};
 use hone_storage::deployments::Deployment;
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, deployments, tasks};
@@ -105,7 +105,11 @@ impl Engine {
             if sharing.state != DeploymentState::Running || live_fails_too {
                 return Ok(false);
             }
-            self.take_off(conn, &mut sharing, Stage::Refused, reason).await?;
+            if let Some(shares) = shares_without(&sharing, version) {
+                self.advance(conn, &mut sharing, &shares, reason).await?;
+            } else {
+                self.take_off(conn, &mut sharing, Stage::Refused, reason).await?;
+            }
             return Ok(true);
         }
         let id = DeploymentId(serving.deployment_id);
@@ -124,6 +128,18 @@ impl Engine {
         self.leave_live(conn, task, &mut live, reason).await?;
         Ok(true)
     }
+}
+
+/// The shares of a deployment with one version dropped, where others go on; a bandit sets its shares itself and cannot drop one.
+fn shares_without(sharing: &Deployment, version: Uuid) -> Option<Vec<f64>> {
+    let is_bandit = sharing
+        .plan
+        .as_ref()
+        .is_some_and(|plan| plan.strategy == Strategy::Bandit);
+    let arms = &sharing.arms.as_ref().filter(|_| !is_bandit)?.0;
+    let left = |arm: &ArmShare| if arm.version_id == version { 0.0 } else { arm.share };
+    let shares: Vec<f64> = arms.iter().map(left).collect();
+    shares.iter().any(|&share| share > 0.0).then_some(shares)
 }
 
 #[cfg(test)]

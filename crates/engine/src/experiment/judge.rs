@@ -109,12 +109,13 @@ impl Look {
             .arms
             .as_ref()
             .map_or(&[][..], |arms| arms.0.as_slice());
-        let in_use = arms.iter().filter(|arm| arm.share > 0.0).count().max(1) as f64;
+        // A version that was dropped meanwhile has had its chance to mislead.
+        let compared = arms.len().max(1) as f64;
         let step = seen.deployment.step;
         let goal = plan.goal_of_step(usize::try_from(step).unwrap_or_default());
         let levels = Levels {
-            promote: promotion_level(plan, seen.deployment.turn) / in_use,
-            harm: plan.error / in_use,
+            promote: promotion_level(plan, seen.deployment.turn) / compared,
+            harm: plan.error / compared,
         };
         let mut look = Self {
             at: format_rfc3339(seen.now_us),
@@ -198,15 +199,18 @@ impl Look {
 
     fn judged(&self, seen: &Seen<'_>, goal: &MetricGoal) -> (Recommendation, String) {
         let plan = seen.plan;
-        if let Some(p) = self.sample_ratio_p.filter(|&p| p < SAMPLE_RATIO_LEVEL) {
+        let age_us = seen.now_us - seen.deployment.created_at_us;
+        let is_over = plan.max_days > 0 && age_us >= plan.max_days * DAY_US;
+        if let Some(p) = self
+            .sample_ratio_p
+            .filter(|&p| p < SAMPLE_RATIO_LEVEL && !is_over)
+        {
             let reason = format!(
                 "the versions did not get the traffic that their shares say (sample ratio mismatch, p = {p:.1e}): nothing is decided \
                  until that is found"
             );
             return (Recommendation::KeepOn, reason);
         }
-        let age_us = seen.now_us - seen.deployment.created_at_us;
-        let is_over = plan.max_days > 0 && age_us >= plan.max_days * DAY_US;
         if plan.strategy == Strategy::Bandit {
             return self.judged_as_bandit(seen, is_over);
         }
@@ -237,7 +241,9 @@ impl Look {
                 format!("{reason}; the others go on"),
             );
         }
-        if is_over {
+        let decided = next_step(seen, &shares).unwrap_or_else(|| self.winner(plan, goal));
+        let is_proven = matches!(decided.0, Recommendation::RollOut { .. });
+        if is_over && !is_proven {
             let reason = format!(
                 "not shown to be {} within {} days",
                 words_of_rule(plan.promote_when),
@@ -245,10 +251,7 @@ impl Look {
             );
             return (Recommendation::Stop, reason);
         }
-        if let Some(decided) = next_step(seen, &shares) {
-            return decided;
-        }
-        self.winner(plan, goal)
+        decided
     }
 
     /// The best of the new versions that have shown what the plan asks for.
@@ -307,8 +310,10 @@ impl Look {
             .iter()
             .map(|arm| {
                 let sums = seen.table.of_version(&metric, arm.version_id);
-                let trials = sums.outcomes.unsigned_abs();
-                let high = sums.total.round().clamp(0.0, trials as f64) as u64;
+                // A unit counts once, however often it speaks.
+                let trials = sums.units.unsigned_abs();
+                let mean = sums.total / sums.outcomes.max(1) as f64;
+                let high = (mean * trials as f64).round().clamp(0.0, trials as f64) as u64;
                 match plan.goal.direction() {
                     Direction::Higher => (high, trials),
                     Direction::Lower => (trials - high, trials),
@@ -702,6 +707,12 @@ mod tests {
         let look = run.look();
         assert_eq!(look.recommendation, Recommendation::Stop);
         assert_eq!(look.reason, "not shown to be non-inferior within 2 days");
+        // What is shown by then is promoted all the same.
+        let mut run = Run::new(2, plan(Strategy::Canary), 1);
+        while !rolls_out(&run.next([0.6, 0.95]).recommendation) {}
+        run.deployment.plan.as_mut().unwrap().0.max_days = 2;
+        run.now_us = 3 * DAY_US;
+        assert!(rolls_out(&run.look().recommendation));
     }
 
     #[test]

@@ -224,7 +224,7 @@ impl Outcomes {
             if let Some(exposure) =
                 exposure.filter(|exposure| exposure.deployment_id == sharing.deployment_id.0)
             {
-                self.of_exposed_feedback(&row, task, is_mismatch, &exposure, &sharing.metrics);
+                self.of_exposed_feedback(&row, task, is_mismatch, &exposure, sharing);
             }
         }
         Ok(())
@@ -236,16 +236,14 @@ impl Outcomes {
         task: TaskId,
         is_mismatch: Option<bool>,
         exposure: &Exposure,
-        metrics: &[Metric],
+        sharing: &Sharing,
     ) {
         let at_us = row.created_at_us;
-        for metric in metrics {
+        for metric in &sharing.metrics {
             let name = metric.name();
-            if *metric == Metric::Correctness
-                && let Some(shadow) = exposure.shadow_version_id
-            {
-                // Both are judged on the same requests: on those where the right label is known.
-                if let Some((live, new)) = judged_beside(row, is_mismatch, exposure) {
+            if *metric == Metric::Correctness && sharing.is_shadow {
+                // Both are judged on the same requests: on those where somebody named the right label.
+                if let Some((shadow, live, new)) = judged_beside(row, is_mismatch, exposure) {
                     self.add(exposure, exposure.version_id, &name, (1, f64::from(live)), at_us);
                     self.add(exposure, shadow, &name, (1, f64::from(new)), at_us);
                 }
@@ -343,16 +341,18 @@ fn agreement(
     Some(hone_text::normalised_hash(live) == hone_text::normalised_hash(new))
 }
 
-/// Whether the live version and its shadow were right, where feedback says enough to tell of both.
-fn judged_beside(row: &Feedback, is_mismatch: Option<bool>, exposure: &Exposure) -> Option<(bool, bool)> {
+/// A shadow, whether the live version was right and whether the shadow was. Only who names the right label says so of both: a thumb
+/// up is a thumb down for a shadow that said something else, but a thumb down is nothing, so thumbs would favour what they are on.
+fn judged_beside(
+    row: &Feedback,
+    is_mismatch: Option<bool>,
+    exposure: &Exposure,
+) -> Option<(Uuid, bool, bool)> {
+    let right = row
+        .label
+        .as_ref()
+        .filter(|_| row.kind == FeedbackKind::Correction)?;
     let live = judgement(row, is_mismatch)?;
-    if let (FeedbackKind::Correction, Some(right)) = (row.kind, &row.label) {
-        return Some((live, exposure.shadow_label.as_ref()? == right));
-    }
-    match (live, exposure.agrees?) {
-        (true, agrees) => Some((true, agrees)),
-        (false, true) => Some((false, false)),
-        // The shadow said something else, which may be right.
-        (false, false) => None,
-    }
+    let new = exposure.shadow_label.as_ref()? == right;
+    Some((exposure.shadow_version_id?, live, new))
 }

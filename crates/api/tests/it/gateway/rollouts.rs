@@ -98,6 +98,20 @@ async fn a_canary_that_fails_is_taken_off_unless_the_live_version_fails_too() {
 }
 
 #[tokio::test]
+async fn a_new_version_that_cannot_take_what_clients_send_costs_no_request_and_goes() {
+    let (app, _standin) = app_with("openai/gpt-4o-mini").await;
+    let spec = json!({ "model": "openai/gpt-4o-mini", "messages": [{ "role": "system", "template": "Greet {{ name }}." }],
+        "inputs": { "type": "object", "properties": { "name": { "type": "string" } }, "required": ["name"] } });
+    let (status, _) = app.post("/v1/tasks/greet/versions", &spec).await;
+    assert_eq!(status, 201);
+    let plan = json!({ "strategy": "ab" });
+    let body = json!({ "task": "greet", "version": "2.0.0", "plan": plan });
+    let started = deploy(&app, &body).await;
+    assert_eq!(failures(&app).await, 0, "the live version answers in its place");
+    assert_eq!(deployment(&app, &started).await["state"], "rolled_back");
+}
+
+#[tokio::test]
 async fn what_a_client_did_wrong_is_not_the_versions_fault() {
     let (app, _standin) = app_with("openai/refusing").await;
     let started = deploy(&app, &json!({ "task": "greet", "version": "1.1.0" })).await;
