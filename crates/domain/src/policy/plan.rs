@@ -145,6 +145,11 @@ impl DeploymentPlan {
     /// Checks every number; `pointer` is where the plan stands.
     pub fn validate(&self, pointer: &str) -> Result<(), InvalidInput> {
         let at = |field: &str| format!("{pointer}/{field}");
+        if self.strategy == Strategy::AllAtOnce && *self != Self::default() {
+            let detail =
+                "all_at_once heeds no other field of a plan; name a strategy: canary, shadow, ab or bandit";
+            return refuse(&at("strategy"), detail);
+        }
         if self.strategy == Strategy::Canary && self.steps.is_empty() || self.steps.len() > MAX_STEPS {
             return refuse(&at("steps"), "give 1 to 20 steps");
         }
@@ -271,14 +276,21 @@ mod tests {
         for (wrong, field) in [
             (r#"{"strategy":"canary","steps":[]}"#, "/plan/steps"),
             (
-                r#"{"steps":[{"percent":5},{"percent":5}]}"#,
+                r#"{"strategy":"canary","steps":[{"percent":5},{"percent":5}]}"#,
                 "/plan/steps/1/percent",
             ),
-            (r#"{"steps":[{"percent":100}]}"#, "/plan/steps/0/percent"),
-            (r#"{"share":1}"#, "/plan/share"),
-            (r#"{"goal":{"metric":"rating","margin":-1}}"#, "/plan/goal/margin"),
+            (r#"{"steps":[{"percent":5}]}"#, "/plan/strategy"),
             (
-                r#"{"guardrails":[{"metric":"cost_usd","margin":-0.1}]}"#,
+                r#"{"strategy":"canary","steps":[{"percent":100}]}"#,
+                "/plan/steps/0/percent",
+            ),
+            (r#"{"strategy":"ab","share":1}"#, "/plan/share"),
+            (
+                r#"{"strategy":"ab","goal":{"metric":"rating","margin":-1}}"#,
+                "/plan/goal/margin",
+            ),
+            (
+                r#"{"strategy":"ab","guardrails":[{"metric":"cost_usd","margin":-0.1}]}"#,
                 "/plan/guardrails/0/margin",
             ),
             (
@@ -289,7 +301,7 @@ mod tests {
                 r#"{"strategy":"bandit","goal":{"metric":"latency_ms"}}"#,
                 "/plan/goal/metric",
             ),
-            (r#"{"error":0.5}"#, "/plan/error"),
+            (r#"{"strategy":"ab","error":0.5}"#, "/plan/error"),
         ] {
             let plan: DeploymentPlan = serde_json::from_str(wrong).unwrap();
             let refused = plan.validate("/plan").unwrap_err();
