@@ -87,10 +87,7 @@ pub(crate) async fn handle(
         _ => return Err(Problem::field("/text", "give either text or texts")),
     };
     check_texts(&texts, request.text.is_some())?;
-    let key_of_traffic = TrafficKey {
-        conversation: request.conversation.as_deref(),
-        subject: request.subject.as_ref().map(|subject| subject.user_id.as_str()),
-    };
+    let key_of_traffic = TrafficKey::new(request.conversation.as_deref(), request.subject.as_ref());
     let routed = state.engine.route(&task, &key_of_traffic)?;
     let answers = state.engine.predict_many(&task, &routed.served, &texts).await?;
     let shadows = state.engine.shadow_many(&task, &routed, &texts).await;

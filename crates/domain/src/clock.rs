@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub const SECOND_US: i64 = 1_000_000;
 /// Microseconds in an hour.
 pub const HOUR_US: i64 = 3_600 * SECOND_US;
+/// A minute in microseconds.
+pub const MINUTE_US: i64 = 60 * SECOND_US;
+/// A day of 24 hours in microseconds.
+pub const DAY_US: i64 = 24 * HOUR_US;
 
 /// Tells the time; passed in, never read from a global.
 pub trait Clock: Send + Sync + std::fmt::Debug {

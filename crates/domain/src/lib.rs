@@ -30,7 +30,9 @@ mod sharing;
 mod version;
 
 pub use chat::{answer_text, content_text, last_of_user, message_of, prompt_messages};
-pub use clock::{Clock, HOUR_US, ManualClock, SECOND_US, SystemClock, format_rfc3339, parse_rfc3339};
+pub use clock::{
+    Clock, DAY_US, HOUR_US, MINUTE_US, ManualClock, SECOND_US, SystemClock, format_rfc3339, parse_rfc3339,
+};
 pub use document::Document;
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use example::NewExample;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{DeploymentId, Metric, TrafficUnit};
+use crate::{DeploymentId, Identity, Metric, TrafficUnit};
 
 /// A version's share of a task's traffic.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -39,7 +39,15 @@ pub struct TrafficKey<'a> {
     pub subject: Option<&'a str>,
 }
 
-impl TrafficKey<'_> {
+impl<'a> TrafficKey<'a> {
+    /// Of what a request says of its conversation and of the person.
+    pub fn new(conversation: Option<&'a str>, subject: Option<&'a Identity>) -> Self {
+        Self {
+            conversation,
+            subject: subject.map(|subject| subject.user_id.as_str()),
+        }
+    }
+
     /// The unit that the request belongs to, as a hash that only means something within the deployment; `None` where the request
     /// is a unit of its own.
     pub fn unit(&self, deployment: DeploymentId, kind: TrafficUnit) -> Option<Uuid> {

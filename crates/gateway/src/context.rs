@@ -53,10 +53,7 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     /// By what the traffic of the task may be divided.
     pub fn traffic_key(&self) -> TrafficKey<'_> {
-        TrafficKey {
-            conversation: self.conversation.as_deref(),
-            subject: self.subject.as_ref().map(|subject| subject.user_id.as_str()),
-        }
+        TrafficKey::new(self.conversation.as_deref(), self.subject.as_ref())
     }
 
     /// Reads headers and metadata; names what cannot be taken.

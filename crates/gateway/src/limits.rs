@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hone_domain::{HOUR_US, LimitedQuantity, Limits, ProjectId, SECOND_US};
+use hone_domain::{DAY_US, LimitedQuantity, Limits, MINUTE_US, ProjectId, SECOND_US};
 use hone_storage::usage::{self, Usage, UsageWindow};
 use hone_storage::{Db, StorageError};
 use uuid::Uuid;
@@ -17,8 +17,6 @@ use crate::refusal::{Refusal, RefusalKind};
 
 /// How often counts are added to the database.
 pub(crate) const FLUSH: Duration = Duration::from_millis(250);
-const MINUTE_US: i64 = 60 * SECOND_US;
-const DAY_US: i64 = 24 * HOUR_US;
 /// Windows are forgotten so long after they began.
 const KEPT_US: i64 = 3 * DAY_US;
 

@@ -92,10 +92,7 @@ impl Gateway {
             }
             None => Profile::default(),
         };
-        let key = TrafficKey {
-            conversation: request.conversation.as_deref(),
-            subject: request.subject.as_ref().map(|subject| subject.user_id.as_str()),
-        };
+        let key = TrafficKey::new(request.conversation.as_deref(), request.subject.as_ref());
         let routed = self.engine().route(&task, &key).ok();
         let own = routed
             .as_ref()

@@ -84,6 +84,13 @@ pub struct Deployment {
     pub live_epoch: Option<i64>,
 }
 
+impl Deployment {
+    /// The new versions with their shares of the traffic; none where it went live all at once.
+    pub fn arms(&self) -> &[ArmShare] {
+        self.arms.as_ref().map_or(&[], |arms| arms.0.as_slice())
+    }
+}
+
 /// Which version serves a task now.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct Serving {

@@ -78,18 +78,14 @@ impl Site {
 
     async fn share(&self, task: &Task) -> anyhow::Result<DeploymentId> {
         let plan = DeploymentPlan {
-            share: 0.5,
             max_days: 0,
-            ..DeploymentPlan::of(Strategy::Canary)
-        };
-        let plan = DeploymentPlan {
             steps: vec![hone_domain::CanaryStep {
                 percent: 50.0,
                 min_minutes: 0,
                 min_outcomes: 1_000_000,
                 goal: None,
             }],
-            ..plan
+            ..DeploymentPlan::of(Strategy::Canary)
         };
         let request = DeployRequest::Plan {
             versions: vec!["1.1.0".to_owned()],

@@ -8,8 +8,8 @@ use hone_domain::{DeploymentId, DeploymentPlan, Strategy, format_rfc3339, parse_
 use hone_engine::{
     Comparison, DeployRequest, DeploymentChange, DeploymentView, EngineError, Forecast, Look, TestRule,
 };
-use hone_storage::deployments;
 use hone_storage::tasks::Task;
+use hone_storage::{deployments, versions};
 use serde_json::json;
 
 use crate::app::App;
@@ -116,7 +116,6 @@ async fn list(app: &App, task: &str, output: Output) -> anyhow::Result<()> {
     let task = app.engine.get_task(app.project, task).await?;
     let mut conn = app.engine.db.read().await?;
     let rows = deployments::list(&mut conn, app.project, Some(task.task_id()), None, SHOWN).await?;
-    drop(conn);
     let mut cells = Vec::new();
     let mut values = Vec::new();
     for row in rows {
@@ -124,11 +123,10 @@ async fn list(app: &App, task: &str, output: Output) -> anyhow::Result<()> {
             .plan
             .as_ref()
             .map_or(Strategy::AllAtOnce, |plan| plan.strategy);
-        let view = app
-            .engine
-            .show_deployment(app.project, DeploymentId(row.id))
-            .await?;
-        let version = view.name_of(row.model_version_id).to_owned();
+        let version = versions::get(&mut conn, row.model_version_id.into())
+            .await?
+            .version;
+        let events = deployments::list_events(&mut conn, row.id.into()).await?;
         values.push(
             json!({ "id": row.id, "version": version, "state": row.state, "strategy": strategy, "kind": row.kind,
             "step": row.step, "reason": row.reason, "created_at": format_rfc3339(row.created_at_us) }),
@@ -139,7 +137,7 @@ async fn list(app: &App, task: &str, output: Output) -> anyhow::Result<()> {
             strategy.to_string(),
             row.kind.to_string(),
             format_rfc3339(row.created_at_us),
-            view.events
+            events
                 .last()
                 .map(|event| event.reason.clone())
                 .unwrap_or_default(),
@@ -298,8 +296,9 @@ fn words_of_state(view: &DeploymentView) -> String {
             state => format!("version {version} of {}: {state}", view.task),
         };
     };
-    let arms = deployment.arms.iter().flat_map(|arms| &arms.0);
-    let arms: Vec<String> = arms
+    let arms: Vec<String> = deployment
+        .arms()
+        .iter()
         .map(|arm| format!("{} {:.0} %", view.name_of(arm.version_id), arm.share * 100.0))
         .collect();
     let state = deployment.state;

@@ -250,8 +250,7 @@ pub(crate) fn take_winner(deployment: &mut Deployment, version: Uuid, name: &str
 
 /// The new versions of a deployment.
 pub(crate) fn arms_of(deployment: &Deployment) -> Vec<Uuid> {
-    let arms = deployment.arms.iter().flat_map(|arms| &arms.0);
-    let arms: Vec<Uuid> = arms.map(|arm| arm.version_id).collect();
+    let arms: Vec<Uuid> = deployment.arms().iter().map(|arm| arm.version_id).collect();
     if arms.is_empty() {
         vec![deployment.model_version_id]
     } else {

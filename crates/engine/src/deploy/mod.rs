@@ -306,10 +306,7 @@ pub(crate) fn sharing_of(deployment: &Deployment) -> Option<Sharing> {
         is_shadow: plan.strategy == Strategy::Shadow,
         unit: plan.unit,
         metrics: plan.metrics(),
-        arms: deployment
-            .arms
-            .as_ref()
-            .map_or_else(Vec::new, |arms| arms.0.clone()),
+        arms: deployment.arms().to_vec(),
     })
 }
 

@@ -5,7 +5,7 @@ use hone_stats::{Arm, BernoulliStreams, Block, Running, Sequential};
 use uuid::Uuid;
 
 /// Outcomes that the comparisons are sharpest at.
-const TUNED_FOR: f64 = 500.0;
+pub(super) const TUNED_FOR: f64 = 500.0;
 /// Units of an arm before the asymptotic comparisons hold.
 pub(super) const FEWEST: f64 = 100.0;
 /// Largest block of the exact test.

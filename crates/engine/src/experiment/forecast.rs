@@ -1,20 +1,18 @@
 //! Before the start: what a deployment can find out by its time limit, and how long it is likely to take.
 
-use hone_domain::{DeploymentPlan, HOUR_US, InvalidInput, Metric};
+use hone_domain::{DAY_US, DeploymentPlan, InvalidInput, Metric};
 use hone_stats::{Sequential, expected_count, minimum_detectable_effect};
 use hone_storage::tasks::Task;
 use hone_storage::{deployments, progress};
 
+use super::compare::TUNED_FOR;
 use super::judge::promotion_level;
 use crate::{Engine, EngineError};
 
 /// Days of the past that tell what is to be expected.
 const PAST_DAYS: i64 = 7;
-const DAY_US: i64 = 24 * HOUR_US;
 /// The chance that what is there is found.
 const POWER: f64 = 0.8;
-/// Outcomes that the comparisons are sharpest at.
-const TUNED_FOR: f64 = 500.0;
 
 /// What a deployment can be expected to show, and when.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]

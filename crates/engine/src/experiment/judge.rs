@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use hone_domain::{DeploymentPlan, Direction, Metric, MetricGoal, PromotionRule, Strategy, format_rfc3339};
+use hone_domain::{
+    DAY_US, DeploymentPlan, Direction, MINUTE_US, Metric, MetricGoal, PromotionRule, Strategy, format_rfc3339,
+};
 use hone_stats::{Arm, BestArm, ErrorBudget, Running, SampleRatio, best_arm, thompson_shares};
 use hone_storage::deployments::Deployment;
 use hone_storage::experiments::{ArmSums, DISAGREEMENT, EXPOSURE};
@@ -16,8 +18,6 @@ use super::compare::{ArmCount, Comparison, Levels, Sides, Verdict, compare};
 const SAMPLE_RATIO_LEVEL: f64 = 0.001;
 /// A bandit's shares are set anew when one of them moves by this much.
 const BANDIT_MOVE: f64 = 0.02;
-const MINUTE_US: i64 = 60_000_000;
-const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 /// What to do with a deployment.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -104,11 +104,7 @@ pub(super) struct Seen<'a> {
 impl Look {
     pub(super) fn of(seen: &Seen<'_>) -> Self {
         let plan = seen.plan;
-        let arms = seen
-            .deployment
-            .arms
-            .as_ref()
-            .map_or(&[][..], |arms| arms.0.as_slice());
+        let arms = seen.deployment.arms();
         // A version that was dropped meanwhile has had its chance to mislead.
         let compared = arms.len().max(1) as f64;
         let step = seen.deployment.step;
@@ -416,11 +412,7 @@ pub(super) fn promotion_level(plan: &DeploymentPlan, turn: i64) -> f64 {
 }
 
 fn exposures(seen: &Seen<'_>) -> Vec<ArmExposure> {
-    let arms = seen
-        .deployment
-        .arms
-        .as_ref()
-        .map_or(&[][..], |arms| arms.0.as_slice());
+    let arms = seen.deployment.arms();
     let taken: f64 = arms.iter().map(|arm| arm.share).sum();
     let live_share = if seen.plan.strategy == Strategy::Shadow {
         1.0
@@ -560,7 +552,7 @@ mod tests {
 
         /// One more outcome; the look after it.
         fn next(&mut self, rates: [f64; 2]) -> Look {
-            let share = self.deployment.arms.as_ref().unwrap().0[0].share;
+            let share = self.deployment.arms()[0].share;
             let arm = usize::from(self.random.f64() < share);
             let outcome = f64::from(self.random.f64() < rates[arm]);
             self.sums[arm].unit_changed((0, 0.0), (1, outcome));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use hone_domain::{
-    DeploymentId, DeploymentState, Metric, ModelVersionId, ProjectId, SECOND_US, Stage, Strategy, TaskId,
+    DAY_US, DeploymentId, DeploymentState, MINUTE_US, Metric, ModelVersionId, ProjectId, SECOND_US, Stage,
+    Strategy, TaskId,
 };
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
 use hone_storage::deployments::{self, Deployment};
@@ -22,8 +23,6 @@ pub(crate) const WATCH_DEPLOYMENT: &str = "WatchDeployment";
 const LOOK_DELAY_US: i64 = SECOND_US / 4;
 /// Units that the exact test reads at most.
 const MOST_UNITS: i64 = 5_000;
-const MINUTE_US: i64 = 60 * SECOND_US;
-const DAY_US: i64 = 24 * 60 * MINUTE_US;
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Payload {

@@ -1,9 +1,8 @@
 //! Days as bars and a line, in the coordinates of an SVG.
 
-use hone_domain::{HOUR_US, format_rfc3339};
+use hone_domain::{DAY_US, format_rfc3339};
 use hone_storage::progress::Rollup;
 
-const DAY_US: i64 = 24 * HOUR_US;
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 160.0;
 
@@ -76,6 +75,8 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
+    use hone_domain::HOUR_US;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod chart;
 
-use hone_domain::{HOUR_US, ModelVersionId, ProjectId, TaskKind, format_rfc3339};
+use hone_domain::{DAY_US, ModelVersionId, ProjectId, TaskKind, format_rfc3339};
 use hone_storage::progress::{self, Rollup};
 use hone_storage::reports::{self, Report};
 use hone_storage::tasks::Task;
@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::{Engine, EngineError};
 use chart::Chart;
 
-const DAY_US: i64 = 24 * HOUR_US;
 /// Days of a report.
 const DAYS: i64 = 30;
 /// Versions that are measured: what serves and what served before.

@@ -1,7 +1,7 @@
 //! Claims: who looks at what. An item is given to as many people as are wanted and to no one more; a claim that runs out
 //! goes to somebody else.
 
-use hone_domain::{ProjectId, ReviewId, ReviewPolicy};
+use hone_domain::{MINUTE_US, ProjectId, ReviewId, ReviewPolicy};
 use hone_storage::Conn;
 use hone_storage::reviews::{self, Claim, Filter, Review};
 use hone_storage::tasks::Task;
@@ -12,7 +12,6 @@ use crate::{Engine, EngineError};
 
 /// Items among which one is looked for that nobody takes at the same moment.
 const TRIED: i64 = 20;
-const MINUTE_US: i64 = 60_000_000;
 
 /// An item that somebody may answer.
 #[derive(Debug, Clone)]
