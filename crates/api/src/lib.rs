@@ -17,6 +17,7 @@ mod health;
 mod interactions;
 mod jobs;
 mod measure;
+mod metrics;
 mod models;
 mod openai;
 mod openapi;
@@ -33,6 +34,7 @@ mod reports;
 mod reviews;
 mod runs;
 mod schedules;
+mod snapshots;
 mod state;
 mod subjects;
 mod tasks;
@@ -171,6 +173,8 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(schedules::set::handle, schedules::remove::handle))
         .routes(routes!(schedules::run::handle))
         .routes(routes!(schedules::run::cycle))
+        .routes(routes!(metrics::show::handle))
+        .routes(routes!(snapshots::list::handle, snapshots::take::handle))
         .routes(routes!(reports::list::handle))
         .routes(routes!(reports::show::handle))
         .routes(routes!(jobs::list::handle))

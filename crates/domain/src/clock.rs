@@ -73,6 +73,14 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
         .map(jiff::Timestamp::as_microsecond)
 }
 
+/// When the month begins in which this moment lies, in UTC.
+pub(crate) fn start_of_month_us(time_us: i64) -> i64 {
+    let time = jiff::Timestamp::from_microsecond(time_us).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let first = time.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
+    let start = first.to_zoned(jiff::tz::TimeZone::UTC);
+    start.map_or(time_us, |start| start.timestamp().as_microsecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod metric;
 mod object;
+mod observed;
 mod personal;
 mod policy;
 mod profile;
@@ -54,12 +55,16 @@ pub use lifecycle::{
 pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use metric::{Direction, Metric, MetricGoal};
 pub use object::{object, objects, optional_object};
+pub use observed::{
+    Dimension, Grain, HealthLabel, HealthStatus, Indicator, LATENCY_BUCKETS_US, Measure, Period,
+    ReadinessLevel, SnapshotPeriod, Sums,
+};
 pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{
     CanaryStep, CascadePolicy, CurationPolicy, CurationStep, DeploymentPlan, DeploymentPolicy, GateRule,
-    GatewayPolicy, LABEL_PLACE, ModelRoute, PredictionPolicy, PromotionRule, RecordingContent,
-    RecordingMoment, RecordingPolicy, SourceWeights, SplitBy, SplitShares, Strategy, TaskKind, TaskPolicy,
-    TrafficUnit, TrainingPolicy, TrainingTrigger,
+    GatewayPolicy, LABEL_PLACE, ModelRoute, ObservingPolicy, PredictionPolicy, PromotionRule,
+    RecordingContent, RecordingMoment, RecordingPolicy, SourceWeights, SplitBy, SplitShares, Strategy,
+    TaskKind, TaskPolicy, TrafficUnit, TrainingPolicy, TrainingTrigger,
 };
 pub use profile::{AnswerLength, DetailLevel, Profile};
 pub use prompt::{ExampleRetrieval, PromptMessage, PromptRole, PromptSpec};

@@ -13,6 +13,8 @@ spelled_enum! {
         Train = "train",
         /// Measures what serves and what served before, and writes a report that compares them.
         Report = "report",
+        /// Freezes the metrics of hours, days, weeks and months that have ended, and forgets counts that are too old.
+        Snapshot = "snapshot",
         /// Curation, triggers and looks at deployments, one after the other.
         Cycle = "cycle",
     }

@@ -1,21 +1,21 @@
-//! What recording moves beside the records themselves: rollups, counters of the triggers, conversations, identities,
+//! What recording moves beside the records themselves: counts, counters of the triggers, conversations, identities,
 //! the curation inbox and the job that works it off. Summed up per group and written in the group's transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hone_domain::{
-    ConversationId, FeedbackKind, HOUR_US, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId,
-    TaskId,
+    ConversationId, FeedbackKind, Identity, Ids, InteractionId, ProjectId, SECOND_US, SubjectId, TaskId,
 };
 use hone_jobs::{NewJobSpec, enqueue};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::Interaction;
-use hone_storage::progress::{Progress, Rollup};
+use hone_storage::progress::Progress;
 use hone_storage::{Conn, StorageError, conversations, progress, tasks};
 use uuid::Uuid;
 
 use crate::curate::CURATE_TASK;
 use crate::experiment::{Exposed, Outcomes};
+use crate::observe::Counts;
 
 /// Feedback is curated so long after it came, so that a burst makes one job.
 const CURATE_DELAY_US: i64 = SECOND_US / 4;
@@ -26,7 +26,7 @@ const CURATE_DELAY_US: i64 = SECOND_US / 4;
 /// other in a circle. Curation locks the inbox before the counters, so the same is done here.
 #[derive(Default)]
 pub(crate) struct Effects {
-    rollups: BTreeMap<(Uuid, Uuid, i64), Rollup>,
+    counts: Counts,
     conversations: BTreeMap<(Uuid, Uuid), (String, Turns)>,
     subjects: BTreeMap<Uuid, (Uuid, Identity, i64)>,
     inbox: BTreeSet<(Uuid, Uuid, Uuid)>,
@@ -37,6 +37,8 @@ pub(crate) struct Effects {
 /// What a conversation gains.
 #[derive(Default)]
 struct Turns {
+    /// The task of its first interaction.
+    task: Uuid,
     count: i64,
     first_at_us: i64,
     last_at_us: i64,
@@ -51,12 +53,12 @@ impl Effects {
         identity: Option<&Identity>,
         teaches: bool,
     ) {
-        self.rollup(row.project_id, row.task_id, row.created_at_us)
-            .interactions += 1;
+        self.counts.of_interaction(row);
         if let (Some(name), Some(id)) = (conversation, row.conversation_id) {
             let key = (row.project_id, id);
             let (_, turns) = self.conversations.entry(key).or_insert_with(|| {
                 let turns = Turns {
+                    task: row.task_id,
                     first_at_us: row.occurred_at_us,
                     ..Turns::default()
                 };
@@ -82,12 +84,8 @@ impl Effects {
 
     /// Notes what feedback moves once it is joined to its task.
     pub(crate) fn of_feedback(&mut self, row: &Feedback, task: TaskId, is_mismatch: Option<bool>) {
-        let correct = judgement(row, is_mismatch);
-        let rollup = self.rollup(row.project_id, task.0, row.created_at_us);
-        rollup.feedback += 1;
-        if let Some(correct) = correct {
-            rollup.judged += 1;
-            rollup.correct += i64::from(correct);
+        self.counts.of_feedback(row, task, is_mismatch);
+        if let Some(correct) = judgement(row, is_mismatch) {
             let progress = self.judged.entry(task.0).or_default();
             progress.new_judged += 1;
             progress.new_correct += i64::from(correct);
@@ -98,25 +96,20 @@ impl Effects {
         }
     }
 
-    fn rollup(&mut self, project: Uuid, task: Uuid, at_us: i64) -> &mut Rollup {
-        self.rollups
-            .entry((project, task, at_us - at_us.rem_euclid(HOUR_US)))
-            .or_default()
-    }
-
-    pub(crate) async fn write(self, conn: &mut Conn, ids: &Ids) -> Result<(), StorageError> {
-        for ((project, task, hour_us), rollup) in &self.rollups {
-            progress::add_rollup(conn, ProjectId(*project), TaskId(*task), *hour_us, rollup).await?;
-        }
+    pub(crate) async fn write(mut self, conn: &mut Conn, ids: &Ids) -> Result<(), StorageError> {
         for ((project, id), (name, turns)) in &self.conversations {
             let (project, id) = (ProjectId(*project), ConversationId(*id));
             let Turns {
+                task,
                 count,
                 first_at_us,
                 last_at_us,
             } = *turns;
-            conversations::add_turns(conn, project, id, name, count, first_at_us, last_at_us).await?;
+            if conversations::add_turns(conn, project, id, name, count, first_at_us, last_at_us).await? {
+                self.counts.of_conversation(project.0, task, first_at_us);
+            }
         }
+        self.counts.write(conn).await?;
         for (subject, (project, identity, at_us)) in &self.subjects {
             conversations::upsert_subject(conn, ProjectId(*project), SubjectId(*subject), identity, *at_us)
                 .await?;

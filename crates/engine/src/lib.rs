@@ -22,6 +22,7 @@ mod import;
 mod keys;
 mod measure;
 mod models;
+mod observe;
 mod predict;
 mod preferences;
 mod privacy;
@@ -60,6 +61,9 @@ pub use history::{HistoryReader, RowFormat, Told, read_rows};
 pub use import::ImportedExample;
 pub use keys::NewKey;
 pub use measure::MeasureVersion;
+pub use observe::{
+    Frozen, Indicators, MetricsRequest, Readiness, ScoreMean, TaskMetrics, TrendPoint, ValueMetrics,
+};
 pub use predict::{Answer, Routed, Served, ServedModel};
 pub use preferences::{PreferenceFilter, PreferenceStatistics};
 pub use privacy::Privacy;

@@ -17,11 +17,12 @@ use crate::{Engine, EngineError};
 pub(crate) const RUN_SCHEDULED: &str = "RunScheduled";
 
 /// The schedules of every project: the documented ones, in UTC.
-const SHIPPED: [(&str, &str, ScheduledAction); 4] = [
+const SHIPPED: [(&str, &str, ScheduledAction); 5] = [
     ("check-triggers", "*/30 * * * *", ScheduledAction::CheckTriggers),
     ("daily-curation", "15 2 * * *", ScheduledAction::Curate),
     ("weekly-training", "30 3 * * SUN", ScheduledAction::Train),
     ("monthly-evaluation", "0 5 1 * *", ScheduledAction::Report),
+    ("snapshots", "5 * * * *", ScheduledAction::Snapshot),
 ];
 
 /// What a schedule is to be; what is absent stays as it is, or is as usual.
@@ -201,6 +202,7 @@ impl Engine {
                 self.enqueue_filling(&mut conn, task).await?;
                 self.curate_new(&mut conn, task).await? || run.is_some()
             }
+            ScheduledAction::Snapshot => self.take_snapshots(&mut conn, task).await? > 0,
             ScheduledAction::Report => false,
         };
         conn.commit().await?;

@@ -13,7 +13,7 @@ statements! {
               started_at_us = CASE WHEN excluded.started_at_us < conversations.started_at_us \
                               THEN excluded.started_at_us ELSE conversations.started_at_us END, \
               last_at_us = CASE WHEN excluded.last_at_us > conversations.last_at_us \
-                           THEN excluded.last_at_us ELSE conversations.last_at_us END";
+                           THEN excluded.last_at_us ELSE conversations.last_at_us END RETURNING turns";
     FIND = "SELECT id, project_id, external_id, turns, started_at_us, last_at_us \
             FROM conversations WHERE project_id = $1 AND id = $2";
     LIST = "SELECT id, project_id, external_id, turns, started_at_us, last_at_us FROM conversations \
@@ -47,7 +47,7 @@ pub struct Conversation {
     pub last_at_us: i64,
 }
 
-/// Adds `turns` interactions to a conversation, which is made when it is new.
+/// Adds `turns` interactions to a conversation, which is made when it is new; gives whether it is.
 pub async fn add_turns(
     conn: &mut Conn,
     project: ProjectId,
@@ -56,9 +56,11 @@ pub async fn add_turns(
     turns: i64,
     first_at_us: i64,
     last_at_us: i64,
-) -> Result<(), StorageError> {
-    execute!(
+) -> Result<bool, StorageError> {
+    let (all_turns,) = rows!(
+        fetch_one,
         conn,
+        (i64,),
         UPSERT,
         id.0,
         project.0,
@@ -67,7 +69,7 @@ pub async fn add_turns(
         first_at_us,
         last_at_us
     )?;
-    Ok(())
+    Ok(all_turns == turns)
 }
 
 /// The conversation with this id.

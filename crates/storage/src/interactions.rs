@@ -19,6 +19,8 @@ pub(crate) use columns;
 
 statements! {
     FIND = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 AND id = $2");
+    FIND_FACETS = "SELECT label, source, model, model_version_id, action_type FROM interactions \
+            WHERE project_id = $1 AND id = $2";
     LIST = concat!("SELECT ", columns!(), " FROM interactions WHERE project_id = $1 \
             AND (task_id = $2 OR $2 IS NULL) AND (created_at_us, id) < ($3, $4) AND (label = $5 OR $5 IS NULL) \
             AND (status = $6 OR $6 IS NULL) AND (conversation_id = $7 OR $7 IS NULL) \
@@ -160,6 +162,31 @@ pub async fn find(
     id: InteractionId,
 ) -> Result<Option<Interaction>, StorageError> {
     Ok(rows!(fetch_optional, conn, Interaction, FIND, project.0, id.0)?)
+}
+
+/// What an interaction is counted by.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Facets {
+    /// The label that was detected.
+    pub label: Option<String>,
+    /// Who answered.
+    #[sqlx(try_from = "String")]
+    pub source: AnswerSource,
+    /// Name of the model that answered.
+    pub model: Option<String>,
+    /// The registered version that answered.
+    pub model_version_id: Option<Uuid>,
+    /// The kind of action.
+    pub action_type: Option<String>,
+}
+
+/// What the interaction with this id is counted by.
+pub async fn find_facets(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: InteractionId,
+) -> Result<Option<Facets>, StorageError> {
+    Ok(rows!(fetch_optional, conn, Facets, FIND_FACETS, project.0, id.0)?)
 }
 
 /// What to list; absent fields do not restrict.

@@ -29,8 +29,10 @@ pub mod projects;
 pub mod providers;
 pub mod reports;
 pub mod reviews;
+pub mod rollups;
 pub mod runs;
 pub mod schedules;
+pub mod snapshots;
 pub mod tasks;
 pub mod usage;
 pub mod versions;
@@ -43,7 +45,7 @@ pub use sqlx::types::Json;
 /// A place in a list by time and id that everything comes before.
 pub(crate) const AFTER_ALL: (i64, sqlx::types::Uuid) = (i64::MAX, sqlx::types::Uuid::max());
 
-/// The bulk writes of each kind of database, for the test that prepares them.
+/// The statements that are put together when the program starts, for the test that prepares them.
 pub fn bulk_statements(db: &Db) -> Vec<&'static str> {
     dialect::bulk_statements(db)
 }
@@ -69,8 +71,10 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         providers::STATEMENTS,
         reports::STATEMENTS,
         reviews::STATEMENTS,
+        rollups::STATEMENTS,
         runs::STATEMENTS,
         schedules::STATEMENTS,
+        snapshots::STATEMENTS,
         tasks::STATEMENTS,
         usage::STATEMENTS,
         versions::STATEMENTS,

@@ -1,20 +1,12 @@
-//! Counters kept up as things come, so that triggers and pages cost the same at any size: hourly rollups, what has
-//! come since the last training, and the inbox of curation.
+//! Counters kept up as things come, so that triggers cost the same at any size: what has come since the last training, and
+//! the inbox of curation.
 
-use hone_domain::{HOUR_US, InteractionId, ProjectId, TaskId};
+use hone_domain::{InteractionId, ProjectId, TaskId};
 use sqlx::types::Uuid;
 
 use crate::{Conn, StorageError};
 
 statements! {
-    ADD_ROLLUP = "INSERT INTO task_rollups (project_id, task_id, hour_us, interactions, feedback, judged, correct) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (task_id, hour_us) DO UPDATE SET \
-                  interactions = task_rollups.interactions + excluded.interactions, \
-                  feedback = task_rollups.feedback + excluded.feedback, \
-                  judged = task_rollups.judged + excluded.judged, \
-                  correct = task_rollups.correct + excluded.correct";
-    LIST_ROLLUPS = "SELECT hour_us, interactions, feedback, judged, correct FROM task_rollups \
-                    WHERE task_id = $1 AND hour_us >= $2 ORDER BY hour_us";
     ADD_PROGRESS = "UPDATE task_progress SET usable_examples = usable_examples + $2, new_examples = new_examples + $3, \
                     new_validated = new_validated + $4, new_judged = new_judged + $5, new_correct = new_correct + $6 \
                     WHERE task_id = $1";
@@ -33,56 +25,6 @@ statements! {
     LIST_INBOX = "SELECT interaction_id FROM curation_inbox WHERE task_id = $1 ORDER BY interaction_id LIMIT $2";
     TAKE_INBOX = "DELETE FROM curation_inbox WHERE project_id = $1 AND interaction_id = $2";
     HAS_INBOX = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM curation_inbox WHERE task_id = $1 LIMIT 1) AS first_row";
-}
-
-/// What happened to a task in an hour, or in one group of writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct Rollup {
-    /// Start of the hour.
-    pub hour_us: i64,
-    /// Interactions recorded.
-    pub interactions: i64,
-    /// Feedback recorded.
-    pub feedback: i64,
-    /// Feedback that says whether an answer was right.
-    pub judged: i64,
-    /// Of that, feedback that says it was.
-    pub correct: i64,
-}
-
-/// Adds to the hour in which `at_us` lies.
-pub async fn add_rollup(
-    conn: &mut Conn,
-    project: ProjectId,
-    task: TaskId,
-    at_us: i64,
-    rollup: &Rollup,
-) -> Result<(), StorageError> {
-    let Rollup {
-        interactions,
-        feedback,
-        judged,
-        correct,
-        ..
-    } = rollup;
-    let hour_us = at_us - at_us.rem_euclid(HOUR_US);
-    execute!(
-        conn,
-        ADD_ROLLUP,
-        project.0,
-        task.0,
-        hour_us,
-        interactions,
-        feedback,
-        judged,
-        correct
-    )?;
-    Ok(())
-}
-
-/// A task's hours from `since_us` on.
-pub async fn list_rollups(conn: &mut Conn, task: TaskId, since_us: i64) -> Result<Vec<Rollup>, StorageError> {
-    Ok(rows!(fetch_all, conn, Rollup, LIST_ROLLUPS, task.0, since_us)?)
 }
 
 /// What has come since the last training.

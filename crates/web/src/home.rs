@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
-use hone_domain::{SECOND_US, format_rfc3339};
+use hone_domain::{Indicator, Measure, SECOND_US, format_rfc3339};
 use hone_engine::CurvePoint;
 use maud::{DOCTYPE, Markup, html};
 
@@ -80,21 +80,17 @@ fn tasks(views: &[TaskView]) -> Markup {
 }
 
 fn task(view: &TaskView) -> Markup {
-    let share = |part: i64, whole: i64| {
-        if whole == 0 {
-            "–".to_owned()
-        } else {
-            format!("{:.1} %", 100.0 * part as f64 / whole as f64)
-        }
-    };
+    let correctness = Indicator::Correctness
+        .of(&view.totals, 0.0)
+        .map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
     html! {
         section.task id={ "task-" (view.task.name) } {
             h2 { (view.task.name) " " span.none { (view.task.kind.as_str()) } }
             dl.facts {
                 div { dt { "serving" } dd.serving { (view.serving.as_deref().unwrap_or("none")) } }
-                div { dt { "interactions" } dd { (view.totals.interactions) } }
-                div { dt { "feedback" } dd { (view.totals.feedback) } }
-                div { dt { "judged right" } dd { (share(view.totals.correct, view.totals.judged)) } }
+                div { dt { "interactions" } dd { (view.totals.get(Measure::Interactions)) } }
+                div { dt { "feedback" } dd { (view.totals.get(Measure::Feedback)) } }
+                div { dt { "judged right" } dd { (correctness) } }
                 div { dt { "examples" } dd { (view.counters.usable_examples) } }
                 div { dt { "new since training" } dd { (view.counters.new_examples) } }
             }

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use hone_domain::{DeploymentId, FeedbackKind, InteractionId, ProjectId};
+use hone_domain::{DeploymentId, FeedbackKind, InteractionId, ProjectId, Sums};
 use hone_engine::{CurvePoint, DeploymentView, Engine, EngineError, learning_curve};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::{self, Filter, Interaction};
 use hone_storage::progress::{self, Progress};
+use hone_storage::rollups::{self, Stretch};
 use hone_storage::tasks::{self, Task};
 use hone_storage::versions::{self, ModelVersion};
-use hone_storage::{deployments, feedback, progress::Rollup};
+use hone_storage::{deployments, feedback};
 use uuid::Uuid;
 
 const VERSIONS: i64 = 8;
@@ -22,7 +23,7 @@ pub(crate) struct TaskView {
     /// The deployment that shares the traffic, or the last one that did.
     pub rollout: Option<DeploymentView>,
     pub counters: Progress,
-    pub totals: Rollup,
+    pub totals: Sums,
     pub curve: Vec<CurvePoint>,
     pub versions: Vec<ModelVersion>,
     pub interactions: Vec<(Interaction, Option<String>, Vec<Feedback>)>,
@@ -43,13 +44,8 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
     let curve = learning_curve(&engine.db, id).await?;
     let mut conn = engine.db.read().await?;
     let counters = progress::get(&mut conn, id).await?;
-    let mut totals = Rollup::default();
-    for hour in progress::list_rollups(&mut conn, id, 0).await? {
-        totals.interactions += hour.interactions;
-        totals.feedback += hour.feedback;
-        totals.judged += hour.judged;
-        totals.correct += hour.correct;
-    }
+    let ever = rollups::list_totals(&mut conn, &Stretch::ever(id), 1).await?;
+    let totals = ever.first().map(|ever| ever.sums).unwrap_or_default();
     let versions = versions::list(&mut conn, project, Some(id), None, VERSIONS).await?;
     let names: HashMap<Uuid, String> = versions.iter().map(|row| (row.id, row.version.clone())).collect();
     let filter = Filter {

@@ -8,6 +8,7 @@ mod discovering;
 mod exporting;
 mod gateway;
 mod jobs;
+mod observing;
 mod recording;
 mod repeating;
 mod reviewing;

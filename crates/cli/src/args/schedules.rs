@@ -61,6 +61,8 @@ pub(crate) enum ActionArg {
     Train,
     /// Write a report that compares versions.
     Report,
+    /// Freeze the metrics of what has ended.
+    Snapshot,
     /// Curation, triggers and looks at deployments.
     Cycle,
 }
@@ -72,6 +74,7 @@ impl From<ActionArg> for ScheduledAction {
             ActionArg::Curate => Self::Curate,
             ActionArg::Train => Self::Train,
             ActionArg::Report => Self::Report,
+            ActionArg::Snapshot => Self::Snapshot,
             ActionArg::Cycle => Self::Cycle,
         }
     }

@@ -5,6 +5,7 @@
 mod cascade;
 mod curation;
 mod gateway;
+mod observing;
 mod plan;
 mod recording;
 
@@ -13,6 +14,7 @@ use crate::{InvalidInput, Limits, ReviewPolicy, spelled_enum};
 pub use cascade::{CascadePolicy, LABEL_PLACE};
 pub use curation::{CurationPolicy, CurationStep, SourceWeights};
 pub use gateway::{GatewayPolicy, ModelRoute};
+pub use observing::ObservingPolicy;
 pub use plan::{CanaryStep, DeploymentPlan, PromotionRule, Strategy, TrafficUnit};
 pub use recording::{RecordingContent, RecordingMoment, RecordingPolicy};
 
@@ -92,6 +94,9 @@ pub struct TaskPolicy {
     /// When the task's own classifier answers in place of the models behind it.
     #[serde(deserialize_with = "crate::object")]
     pub cascade: CascadePolicy,
+    /// What counts as ready and as good.
+    #[serde(deserialize_with = "crate::object")]
+    pub observing: ObservingPolicy,
 }
 
 /// Shares of a dataset's parts; they add up to 1.
@@ -303,6 +308,7 @@ impl TaskPolicy {
         self.recording.validate()?;
         self.gateway.validate()?;
         self.cascade.validate()?;
+        self.observing.validate()?;
         self.limits.validate("/policy/limits")
     }
 }

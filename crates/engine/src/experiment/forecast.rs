@@ -1,9 +1,10 @@
 //! Before the start: what a deployment can find out by its time limit, and how long it is likely to take.
 
-use hone_domain::{DAY_US, DeploymentPlan, InvalidInput, Metric};
+use hone_domain::{DAY_US, DeploymentPlan, InvalidInput, Measure, Metric, Sums};
 use hone_stats::{Sequential, expected_count, minimum_detectable_effect};
+use hone_storage::deployments;
+use hone_storage::rollups::{self, Stretch};
 use hone_storage::tasks::Task;
-use hone_storage::{deployments, progress};
 
 use super::compare::TUNED_FOR;
 use super::judge::promotion_level;
@@ -49,15 +50,17 @@ impl Engine {
         }
         let mut conn = self.db.read().await?;
         let since_us = self.ids.now_us() - PAST_DAYS * DAY_US;
-        let past = progress::list_rollups(&mut conn, task.task_id(), since_us).await?;
+        let mut past = Sums::default();
+        for hour in rollups::list(&mut conn, &Stretch::hours_since(task.task_id(), since_us)).await? {
+            past += &hour.sums;
+        }
         let turn = deployments::count_turns(&mut conn, task.task_id()).await? + 1;
-        let sum = |of: fn(&progress::Rollup) -> i64| past.iter().map(of).sum::<i64>();
         // What people judge is counted apart; everything else is an outcome of each request.
         let is_judged = matches!(metric, Metric::Correctness | Metric::Thumb);
         let (outcomes, correct) = if is_judged {
-            (sum(|hour| hour.judged), sum(|hour| hour.correct))
+            (past.get(Measure::Judged), past.get(Measure::Correct))
         } else {
-            (sum(|hour| hour.interactions), 0)
+            (past.get(Measure::Interactions), 0)
         };
         let mean = (is_judged && outcomes > 0).then(|| correct as f64 / outcomes as f64);
         let share = plan.share_of_step(plan.steps.len());

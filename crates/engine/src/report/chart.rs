@@ -1,7 +1,7 @@
 //! Days as bars and a line, in the coordinates of an SVG.
 
-use hone_domain::{DAY_US, format_rfc3339};
-use hone_storage::progress::Rollup;
+use hone_domain::{DAY_US, Indicator, Measure, Sums, format_rfc3339};
+use hone_storage::rollups::Rollup;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 160.0;
@@ -28,19 +28,21 @@ struct Bar {
 }
 
 impl Chart {
-    pub fn of(hours: &[Rollup], from_us: i64, to_us: i64) -> Self {
+    pub fn of(counted: &[Rollup], from_us: i64, to_us: i64) -> Self {
         let first = from_us.div_euclid(DAY_US);
         let count = usize::try_from(to_us.div_euclid(DAY_US) - first + 1).unwrap_or(1);
-        let mut days = vec![Rollup::default(); count];
-        for hour in hours {
-            let place = usize::try_from(hour.hour_us.div_euclid(DAY_US) - first).unwrap_or(usize::MAX);
+        let mut days = vec![Sums::default(); count];
+        for row in counted {
+            let place = usize::try_from(row.at_us.div_euclid(DAY_US) - first).unwrap_or(usize::MAX);
             if let Some(day) = days.get_mut(place) {
-                day.interactions += hour.interactions;
-                day.judged += hour.judged;
-                day.correct += hour.correct;
+                *day += &row.sums;
             }
         }
-        let most = days.iter().map(|day| day.interactions).max().unwrap_or(0);
+        let most = days
+            .iter()
+            .map(|day| day.get(Measure::Interactions))
+            .max()
+            .unwrap_or(0);
         let step = WIDTH / count as f64;
         let mut chart = Self {
             width: WIDTH,
@@ -52,19 +54,20 @@ impl Chart {
         let mut points = Vec::new();
         for (number, day) in days.iter().enumerate() {
             let x = number as f64 * step;
-            if day.interactions > 0 {
-                let height = HEIGHT * day.interactions as f64 / most as f64;
+            let interactions = day.get(Measure::Interactions);
+            if interactions > 0 {
+                let height = HEIGHT * interactions as f64 / most as f64;
                 let date = format_rfc3339((first + number as i64) * DAY_US);
                 chart.bars.push(Bar {
                     x: format!("{:.1}", x + step * 0.1),
                     y: format!("{:.1}", HEIGHT - height),
                     width: format!("{:.1}", step * 0.8),
                     height: format!("{height:.1}"),
-                    label: format!("{}: {}", &date[..10], day.interactions),
+                    label: format!("{}: {interactions}", &date[..10]),
                 });
             }
-            if day.judged > 0 {
-                let y = HEIGHT * (1.0 - day.correct as f64 / day.judged as f64);
+            if let Some(correctness) = Indicator::Correctness.of(day, 0.0) {
+                let y = HEIGHT * (1.0 - correctness);
                 points.push(format!("{:.1},{y:.1}", x + step / 2.0));
             }
         }
@@ -81,12 +84,16 @@ mod tests {
 
     #[test]
     fn days_become_bars_and_only_judged_days_points() {
-        let hour = |day: i64, interactions, judged, correct| Rollup {
-            hour_us: day * DAY_US + HOUR_US,
-            interactions,
-            feedback: judged,
-            judged,
-            correct,
+        let hour = |day: i64, interactions, judged, correct| {
+            let mut sums = Sums::default();
+            sums.add(Measure::Interactions, interactions);
+            sums.add(Measure::Judged, judged);
+            sums.add(Measure::Correct, correct);
+            Rollup {
+                at_us: day * DAY_US + HOUR_US,
+                value: String::new(),
+                sums,
+            }
         };
         let chart = Chart::of(
             &[hour(0, 5, 0, 0), hour(0, 5, 2, 1), hour(2, 20, 4, 4)],

@@ -3,9 +3,9 @@
 
 mod chart;
 
-use hone_domain::{DAY_US, ModelVersionId, ProjectId, TaskKind, format_rfc3339};
-use hone_storage::progress::{self, Rollup};
+use hone_domain::{DAY_US, Indicator, Measure, ModelVersionId, ProjectId, Sums, TaskKind, format_rfc3339};
 use hone_storage::reports::{self, Report};
+use hone_storage::rollups::{self, Rollup, Stretch};
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
 use hone_storage::{Conn, StoredText, datasets, deployments, tasks};
@@ -109,9 +109,10 @@ impl Engine {
 
     async fn contents_of(&self, task: &Task, from_us: i64, now_us: i64) -> Result<TaskContents, EngineError> {
         let mut conn = self.db.read().await?;
-        let hours = progress::list_rollups(&mut conn, task.task_id(), from_us - DAYS * DAY_US).await?;
+        let both = Stretch::hours_since(task.task_id(), from_us - DAYS * DAY_US);
+        let hours = rollups::list(&mut conn, &both).await?;
         let (before, now): (Vec<Rollup>, Vec<Rollup>) =
-            hours.into_iter().partition(|hour| hour.hour_us < from_us);
+            hours.into_iter().partition(|hour| hour.at_us < from_us);
         let served = served_last(&mut conn, task).await?;
         let events = events_since(&mut conn, task, from_us).await?;
         drop(conn);
@@ -188,16 +189,18 @@ async fn events_since(conn: &mut Conn, task: &Task, from_us: i64) -> Result<Vec<
 }
 
 fn totals(hours: &[Rollup]) -> Totals {
-    let sum = |of: fn(&Rollup) -> i64| hours.iter().map(of).sum::<i64>();
-    let (judged, correct) = (sum(|hour| hour.judged), sum(|hour| hour.correct));
+    let mut sums = Sums::default();
+    for hour in hours {
+        sums += &hour.sums;
+    }
+    let judged = sums.get(Measure::Judged);
     Totals {
-        interactions: sum(|hour| hour.interactions),
-        feedback: sum(|hour| hour.feedback),
-        right: if judged == 0 {
-            "–".to_owned()
-        } else {
-            format!("{:.1} % of {judged}", 100.0 * correct as f64 / judged as f64)
-        },
+        interactions: sums.get(Measure::Interactions),
+        feedback: sums.get(Measure::Feedback),
+        right: Indicator::Correctness.of(&sums, 0.0).map_or_else(
+            || "–".to_owned(),
+            |share| format!("{:.1} % of {judged}", 100.0 * share),
+        ),
     }
 }
 

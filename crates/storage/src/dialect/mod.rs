@@ -1,6 +1,7 @@
 //! The few true differences between the databases: inserting many rows, and claiming a job.
 
 mod outcomes;
+mod rollups;
 
 use std::sync::LazyLock;
 
@@ -14,6 +15,7 @@ use crate::interactions::{Interaction, columns};
 use crate::{Conn, Db, StorageError};
 
 pub(crate) use outcomes::{add_to_units, insert_exposures};
+pub(crate) use rollups::add_rollups;
 
 /// Rows per statement on SQLite, largest first: enough to save round trips to its thread, few enough to plan fast. Any
 /// number of rows takes few statements.
@@ -46,7 +48,7 @@ const POSTGRES_INSERT: &str = concat!(
      $31::bigint[], $32::text[], $33::text[], $34::text[], $35::float8[], $36::float8[], $37::bytea[]) ON CONFLICT (project_id, id) DO NOTHING RETURNING project_id, id"
 );
 
-/// The statements that write many rows.
+/// The statements that write many rows, and others that are put together.
 pub(crate) fn bulk_statements(db: &Db) -> Vec<&'static str> {
     let interactions = match db {
         Db::Sqlite { .. } => SQLITE_INSERTS[0],
@@ -54,6 +56,8 @@ pub(crate) fn bulk_statements(db: &Db) -> Vec<&'static str> {
     };
     let mut all = vec![interactions];
     all.extend(outcomes::bulk_outcomes(db));
+    all.push(rollups::bulk_rollups(db));
+    all.extend(crate::rollups::composed_statements());
     all
 }
 

@@ -1,0 +1,3 @@
+//! Metrics over HTTP.
+
+pub(crate) mod show;

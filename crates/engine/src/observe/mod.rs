@@ -1,0 +1,12 @@
+//! Observing: what is counted as interactions and feedback come in (`counts`), and what is read from it: metrics over a period,
+//! their history, how far a task is from its next training, how healthy it is. Reads cost the same at any number of interactions.
+
+mod counts;
+mod metrics;
+mod readiness;
+mod snapshot;
+
+pub(crate) use counts::Counts;
+pub use metrics::{Indicators, MetricsRequest, ScoreMean, TaskMetrics, TrendPoint, ValueMetrics};
+pub use readiness::Readiness;
+pub use snapshot::Frozen;
