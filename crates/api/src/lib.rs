@@ -3,6 +3,7 @@
 //!
 //! Translates between HTTP and `engine`; decides nothing itself. `cli` serves [`router`].
 
+mod alerts;
 mod anthropic;
 mod auth;
 mod body;
@@ -174,6 +175,17 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(schedules::run::handle))
         .routes(routes!(schedules::run::cycle))
         .routes(routes!(metrics::show::handle))
+        .routes(routes!(metrics::health::handle))
+        .routes(routes!(alerts::list::handle))
+        .routes(routes!(alerts::rules::list))
+        .routes(routes!(alerts::rules::set, alerts::rules::remove))
+        .routes(routes!(alerts::routes::list))
+        .routes(routes!(alerts::routes::set, alerts::routes::remove))
+        .routes(routes!(alerts::routes::key))
+        .routes(routes!(alerts::routes::test))
+        .routes(routes!(alerts::silences::list, alerts::silences::create))
+        .routes(routes!(alerts::silences::end))
+        .routes(routes!(alerts::deliveries::handle))
         .routes(routes!(snapshots::list::handle, snapshots::take::handle))
         .routes(routes!(reports::list::handle))
         .routes(routes!(reports::show::handle))

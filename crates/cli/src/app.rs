@@ -30,6 +30,7 @@ impl App {
                 queue_bytes: config.recorder.queue_bytes,
                 group_rows: config.recorder.group_rows.max(1),
             },
+            outbound: Some(config.alerts.resolve()?),
         };
         let engine = Engine::start(db, artifacts, ids, &settings);
         let project = ProjectId(engine.ensure_project(&config.project).await?.id);

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use confique::Config as _;
 use hone_domain::ProviderKind;
 use hone_gateway::{GatewaySettings, Price, ProviderSettings, Secret};
+use hone_outbound::{Outbound, OutboundSettings, SmtpSettings, SmtpTls};
 
 use crate::args::Args;
 
@@ -37,6 +38,9 @@ pub(crate) struct Config {
 
     #[config(nested)]
     pub gateway: Gateway,
+
+    #[config(nested)]
+    pub alerts: Alerts,
 
     #[config(nested)]
     pub log: Log,
@@ -110,31 +114,99 @@ impl ProviderTable {
                 setting("base_url")
             ),
         };
-        let api_key = match (&self.api_key_env, &self.api_key_file) {
-            (Some(_), Some(_)) => anyhow::bail!("{}: give this or api_key_file", setting("api_key_env")),
-            (Some(variable), None) => {
-                #[expect(clippy::disallowed_methods, reason = "the cli is what reads the environment")]
-                let value = std::env::var(variable);
-                let value = value.ok().filter(|value| !value.trim().is_empty());
-                let value = value.with_context(|| {
-                    format!("{}: the variable {variable} is not set", setting("api_key_env"))
-                })?;
-                Some(Secret::new(&value))
-            }
-            (None, Some(file)) => {
-                let value = std::fs::read_to_string(file).with_context(|| {
-                    format!("{}: {} cannot be read", setting("api_key_file"), file.display())
-                })?;
-                Some(Secret::new(&value))
-            }
-            (None, None) => None,
-        };
+        let place = format!("gateway.providers.{name}.api_key");
+        let api_key = read_secret(&place, self.api_key_env.as_deref(), self.api_key_file.as_deref())?;
         Ok(ProviderSettings {
             kind: self.kind,
             base_url,
-            api_key,
+            api_key: api_key.as_deref().map(Secret::new),
             api_version: self.api_version.clone(),
             counts_streamed_tokens: self.count_streamed_tokens,
+        })
+    }
+}
+
+/// Reads what a variable of the environment or a file holds; `place` names the two settings without their ends.
+fn read_secret(place: &str, variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (variable, file) {
+        (Some(_), Some(_)) => anyhow::bail!("{place}_env: give this or {place}_file"),
+        (Some(variable), None) => {
+            #[expect(clippy::disallowed_methods, reason = "the cli is what reads the environment")]
+            let value = std::env::var(variable);
+            let value = value.ok().filter(|value| !value.trim().is_empty());
+            let missing = || format!("{place}_env: the variable {variable} is not set");
+            Ok(Some(value.with_context(missing)?))
+        }
+        (None, Some(file)) => {
+            let unreadable = || format!("{place}_file: {} cannot be read", file.display());
+            let value = std::fs::read_to_string(file).with_context(unreadable)?;
+            Ok(Some(value.trim().to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// Telling people what is wrong.
+#[derive(Debug, confique::Config, serde::Serialize)]
+pub(crate) struct Alerts {
+    /// The mail server, a table `[alerts.smtp]` with `host`, `from`, and where they differ from the usual `port`, `tls` (starttls,
+    /// implicit or none), `user`, and `password_env` (a variable of the environment) or `password_file`.
+    pub smtp: Option<SmtpTable>,
+
+    /// Whether webhooks may lead to private addresses.
+    #[config(env = "HONE_ALERTS_ALLOW_PRIVATE_URLS", default = false)]
+    pub allow_private_urls: bool,
+}
+
+/// A mail server as configured.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SmtpTable {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: Option<u16>,
+    /// How the connection is kept from others.
+    #[serde(default)]
+    pub tls: SmtpTls,
+    /// Whom it knows us as.
+    pub user: Option<String>,
+    /// The variable of the environment that holds the password.
+    pub password_env: Option<String>,
+    /// The file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Whom mails come from.
+    pub from: String,
+}
+
+impl Alerts {
+    /// Checks the settings and makes the way to people.
+    pub fn resolve(&self) -> anyhow::Result<Outbound> {
+        let smtp = self.smtp.as_ref().map(SmtpTable::resolve).transpose()?;
+        let settings = OutboundSettings {
+            smtp,
+            allow_private: self.allow_private_urls,
+        };
+        Ok(Outbound::new(&settings)?)
+    }
+}
+
+impl SmtpTable {
+    fn resolve(&self) -> anyhow::Result<SmtpSettings> {
+        let file = self.password_file.as_deref();
+        let password = read_secret("alerts.smtp.password", self.password_env.as_deref(), file)?;
+        let credentials = match (&self.user, password) {
+            (Some(user), Some(password)) => Some((user.clone(), password)),
+            (None, None) => None,
+            (Some(_), None) => anyhow::bail!("alerts.smtp.password_env: is missing beside user"),
+            (None, Some(_)) => anyhow::bail!("alerts.smtp.user: is missing beside the password"),
+        };
+        Ok(SmtpSettings {
+            host: self.host.clone(),
+            port: self.port,
+            tls: self.tls,
+            credentials,
+            from: self.from.clone(),
         })
     }
 }

@@ -81,6 +81,13 @@ pub fn derive_repeatable_id<T: From<Uuid>>(project: ProjectId, noun: &str, key: 
     T::from(derived_uuid(hasher, project, &format!("{noun}:{key}")))
 }
 
+/// Derives the key that what goes to a receiver is signed with, from the project's own key.
+pub fn derive_signing_key(project_key: &[u8; 32], receiver: Uuid) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("hone signing key v1");
+    hasher.update(project_key).update(receiver.as_bytes());
+    *hasher.finalize().as_bytes()
+}
+
 impl SubjectId {
     /// Derives the pseudonym of the person that a client calls `user_id`; not reversible without the project's key.
     pub fn derive(project: ProjectId, pseudonym_key: &[u8; 32], user_id: &str) -> Self {

@@ -41,7 +41,7 @@ pub use feedback::{FeedbackKind, FeedbackSource, NewFeedback, Preference};
 pub use history::HistorySource;
 pub use ids::{
     ConversationId, DatasetId, DeploymentId, ExampleId, FeedbackId, Ids, InteractionId, JobId,
-    ModelVersionId, ProjectId, ReviewId, RunId, SubjectId, TaskId, derive_repeatable_id,
+    ModelVersionId, ProjectId, ReviewId, RunId, SubjectId, TaskId, derive_repeatable_id, derive_signing_key,
 };
 pub use input::{FieldError, InvalidInput, parse_json};
 pub use interaction::{
@@ -56,8 +56,8 @@ pub use limits::{Allowance, LimitedQuantity, Limits};
 pub use metric::{Direction, Metric, MetricGoal};
 pub use object::{object, objects, optional_object};
 pub use observed::{
-    Dimension, Grain, HealthLabel, HealthStatus, Indicator, LATENCY_BUCKETS_US, Measure, Period,
-    ReadinessLevel, SnapshotPeriod, Sums,
+    AlertMetric, AlertRule, AlertState, Dimension, Grain, HealthLabel, HealthStatus, Indicator,
+    LATENCY_BUCKETS_US, Measure, Period, ReadinessLevel, RouteKind, Severity, SnapshotPeriod, Sums,
 };
 pub use personal::{PersonalHandling, PersonalRule, ProjectPrivacy};
 pub use policy::{

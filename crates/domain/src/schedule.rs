@@ -15,6 +15,8 @@ spelled_enum! {
         Report = "report",
         /// Freezes the metrics of hours, days, weeks and months that have ended, and forgets counts that are too old.
         Snapshot = "snapshot",
+        /// Looks at the rules that alert people, of all tasks.
+        CheckAlerts = "check_alerts",
         /// Curation, triggers and looks at deployments, one after the other.
         Cycle = "cycle",
     }

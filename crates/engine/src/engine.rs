@@ -6,6 +6,7 @@ use std::time::Duration;
 use hone_domain::{Ids, ProjectId, TaskId, require_name};
 use hone_jobs::{Handler, Worker};
 use hone_learn::TrainError;
+use hone_outbound::Outbound;
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
 use hone_storage::{Db, jobs, tasks};
@@ -20,8 +21,8 @@ use crate::privacy::Privacy;
 use crate::prompt::ExampleIndexes;
 use crate::record::{Recorder, RecorderSettings};
 use crate::{
-    CheckTriggers, CurateTask, DiscoverTopics, EngineError, EvaluateRun, FillReviews, MeasureVersion,
-    RunScheduled, TrainModel, WatchDeployment,
+    CheckAlerts, CheckTriggers, CurateTask, DeliverAlert, DiscoverTopics, EngineError, EvaluateRun,
+    FillReviews, MeasureVersion, RunScheduled, TrainModel, WatchDeployment,
 };
 
 /// How long a task's policies are remembered; a change reaches every server within this time.
@@ -36,6 +37,8 @@ const ROUTER_POLL: Duration = Duration::from_millis(250);
 pub struct EngineSettings {
     /// Sizes of the recorder's queue and groups.
     pub recorder: RecorderSettings,
+    /// The way to people; none where a process does not call out.
+    pub outbound: Option<Outbound>,
 }
 
 /// The loop's shared state. Cheap to clone.
@@ -52,6 +55,7 @@ pub struct Engine {
     recorder: Recorder,
     example_indexes: ExampleIndexes,
     failures: Arc<Failures>,
+    outbound: Option<Outbound>,
     tasks: Cache<(ProjectId, String), Arc<Task>>,
     privacies: Cache<ProjectId, Arc<Privacy>>,
     near_indexes: Cache<TaskId, SharedNearExamples>,
@@ -91,6 +95,7 @@ impl Engine {
             recorder,
             example_indexes: ExampleIndexes::default(),
             failures: Arc::default(),
+            outbound: settings.outbound.clone(),
             tasks,
             privacies,
             near_indexes,
@@ -158,6 +163,10 @@ impl Engine {
         &self.example_indexes
     }
 
+    pub(crate) fn outbound(&self) -> Option<&Outbound> {
+        self.outbound.as_ref()
+    }
+
     pub(crate) fn failures(&self) -> &Failures {
         &self.failures
     }
@@ -174,6 +183,8 @@ impl Engine {
             Arc::new(DiscoverTopics::new(self.clone())),
             Arc::new(WatchDeployment::new(self.clone())),
             Arc::new(RunScheduled::new(self.clone())),
+            Arc::new(CheckAlerts::new(self.clone())),
+            Arc::new(DeliverAlert::new(self.clone())),
         ]
     }
 

@@ -3,6 +3,7 @@
 //! record → curate → freeze → train → evaluate → registry → deploy → predict. [`Engine`] holds what the steps share; `api`
 //! and `cli` call it, `jobs` runs its handlers. It knows neither HTTP nor SQL.
 
+mod alert;
 mod csv_rows;
 mod curate;
 mod datasets;
@@ -40,6 +41,7 @@ mod transfer;
 mod triggers;
 mod views;
 
+pub use alert::{AlertReport, CheckAlerts, DeliverAlert, NewSilence, RouteChange, ShownRoute, ShownRule};
 pub use curate::{
     CurateTask, CurationPreview, CurationReport, ExampleDecision, Placed, PreviewedChange, Rejection,
 };
@@ -62,7 +64,8 @@ pub use import::ImportedExample;
 pub use keys::NewKey;
 pub use measure::MeasureVersion;
 pub use observe::{
-    Frozen, Indicators, MetricsRequest, Readiness, ScoreMean, TaskMetrics, TrendPoint, ValueMetrics,
+    Frozen, Health, HealthReason, Indicators, MetricsRequest, Readiness, ScoreMean, SystemHealth, TaskHealth,
+    TaskMetrics, TrendPoint, ValueMetrics,
 };
 pub use predict::{Answer, Routed, Served, ServedModel};
 pub use preferences::{PreferenceFilter, PreferenceStatistics};

@@ -2,12 +2,13 @@
 //!
 //! A run never stays open without a job: both change in one transaction.
 
-use hone_domain::{JobId, ProjectId, RunId, RunStatus};
+use hone_domain::{JobId, ProjectId, RunId, RunStatus, Severity, TaskId};
 use hone_jobs::{GivenUp, JobError};
 use hone_storage::jobs::{Cancelled, JobRow};
 use hone_storage::runs::{self, Run};
 use hone_storage::{Conn, StorageError, jobs};
 
+use crate::alert::Happening;
 use crate::evaluate::EVALUATE_RUN;
 use crate::train::TRAIN_MODEL;
 use crate::{Engine, EngineError};
@@ -69,7 +70,19 @@ impl Engine {
             GivenUp::Failed(error) => (RunStatus::Failed, Some(error.clone())),
         };
         run.finished_at_us = Some(self.ids.now_us());
-        runs::update(conn, &run).await
+        runs::update(conn, &run).await?;
+        if let GivenUp::Failed(error) = why {
+            let happening = Happening {
+                project: ProjectId(run.project_id),
+                task: Some(TaskId(run.task_id)),
+                name: "failed-run",
+                severity: Severity::Warning,
+                message: format!("training run {} failed: {error}", run.id),
+                advice: "the version that serves goes on; mend what the error names and train again",
+            };
+            self.note(conn, happening).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,28 +1,33 @@
 //! What runs by the clock: the project's schedules, each a step of the loop with a cron expression in a time zone. Two processes
 //! never start one twice, and a run never overlaps the one before.
 
-use hone_domain::{JobId, MissedRuns, ProjectId, ScheduledAction, TaskKind, TrainingTrigger, require_name};
-use hone_jobs::{
-    Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue, next_occurrence_us, run_now,
-};
-use hone_storage::schedules::{self, Schedule};
-use hone_storage::tasks::Task;
-use hone_storage::{Conn, deployments, progress, runs, tasks};
-use uuid::Uuid;
-
+use crate::alert::CHECK_ALERTS;
 use crate::effects::curate_spec;
 use crate::triggers::CHECK_TRIGGERS;
 use crate::{Engine, EngineError};
+use hone_domain::{
+    JobId, MissedRuns, ProjectId, ScheduledAction, TaskKind, TrainingTrigger, derive_repeatable_id,
+    require_name,
+};
+use hone_jobs::{
+    Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue, next_occurrence_us, run_now,
+};
+use hone_storage::projects::{self, Project};
+use hone_storage::schedules::{self, Schedule};
+use hone_storage::tasks::Task;
+use hone_storage::{Conn, deployments, progress, runs, tasks};
 
 pub(crate) const RUN_SCHEDULED: &str = "RunScheduled";
 
-/// The schedules of every project: the documented ones, in UTC.
-const SHIPPED: [(&str, &str, ScheduledAction); 5] = [
+/// The schedules of every project, in UTC: the documented ones, then those that came later. Only added to at the end: projects know
+/// how many they were given.
+const SHIPPED: [(&str, &str, ScheduledAction); 6] = [
     ("check-triggers", "*/30 * * * *", ScheduledAction::CheckTriggers),
     ("daily-curation", "15 2 * * *", ScheduledAction::Curate),
     ("weekly-training", "30 3 * * SUN", ScheduledAction::Train),
     ("monthly-evaluation", "0 5 1 * *", ScheduledAction::Report),
     ("snapshots", "5 * * * *", ScheduledAction::Snapshot),
+    ("check-alerts", "* * * * *", ScheduledAction::CheckAlerts),
 ];
 
 /// What a schedule is to be; what is absent stays as it is, or is as usual.
@@ -59,21 +64,27 @@ pub fn action_of(schedule: &Schedule) -> (ScheduledAction, Option<String>) {
 }
 
 impl Engine {
-    /// Gives a new project the documented schedules.
+    /// Gives a project the documented schedules that it has not been given yet; what was removed stays away.
     pub(crate) async fn add_shipped_schedules(
         &self,
         conn: &mut Conn,
-        project: Uuid,
+        project: &Project,
     ) -> Result<(), EngineError> {
-        for (name, cron, action) in SHIPPED {
+        let given = usize::try_from(project.shipped_schedules).unwrap_or(0);
+        if given >= SHIPPED.len() {
+            return Ok(());
+        }
+        for (name, cron, action) in SHIPPED.into_iter().skip(given) {
             let change = ScheduleChange {
                 action: Some(action),
                 cron: Some(cron.to_owned()),
                 ..ScheduleChange::default()
             };
-            let schedule = self.changed(None, ProjectId(project), name, change)?;
+            let mut schedule = self.changed(None, ProjectId(project.id), name, change)?;
+            schedule.id = derive_repeatable_id(ProjectId(project.id), "shipped schedule", name);
             schedules::insert(conn, &schedule).await?;
         }
+        projects::set_shipped_schedules(conn, ProjectId(project.id), SHIPPED.len() as i64).await?;
         Ok(())
     }
 
@@ -165,13 +176,17 @@ impl Engine {
             .map_err(|error| EngineError::field("/cron", error.to_string()))?;
         let missed = change.missed.or(found.as_ref().map(|found| found.missed));
         let paused = change.paused.or(found.as_ref().map(|found| found.paused));
-        let is_check = action == ScheduledAction::CheckTriggers && task.is_none();
+        let kind = match action {
+            ScheduledAction::CheckTriggers if task.is_none() => CHECK_TRIGGERS,
+            ScheduledAction::CheckAlerts => CHECK_ALERTS,
+            _ => RUN_SCHEDULED,
+        };
         Ok(Schedule {
             id: found.as_ref().map_or_else(|| self.ids.next(), |found| found.id),
             project_id: project.0,
             name: name.to_owned(),
             cron,
-            kind: if is_check { CHECK_TRIGGERS } else { RUN_SCHEDULED }.to_owned(),
+            kind: kind.to_owned(),
             payload: payload_of(action, task),
             paused: paused.unwrap_or(false),
             next_at_us,
@@ -203,7 +218,7 @@ impl Engine {
                 self.curate_new(&mut conn, task).await? || run.is_some()
             }
             ScheduledAction::Snapshot => self.take_snapshots(&mut conn, task).await? > 0,
-            ScheduledAction::Report => false,
+            ScheduledAction::Report | ScheduledAction::CheckAlerts => false,
         };
         conn.commit().await?;
         Ok(started)

@@ -26,16 +26,17 @@ impl Engine {
             created_at_us: now_us,
             limits: None,
             privacy: None,
+            shipped_schedules: 0,
         };
-        if projects::insert(&mut conn, &project).await? {
-            self.add_shipped_schedules(&mut conn, id).await?;
-        }
+        projects::insert(&mut conn, &project).await?;
         let stored = projects::find_by_name(&mut conn, name).await?;
-        conn.commit().await?;
-        stored.ok_or_else(|| EngineError::NotFound {
+        let stored = stored.ok_or_else(|| EngineError::NotFound {
             noun: "project",
             id: name.to_owned(),
-        })
+        })?;
+        self.add_shipped_schedules(&mut conn, &stored).await?;
+        conn.commit().await?;
+        Ok(stored)
     }
 
     /// Makes a task. One with the id that is asked for is not made twice.

@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cascade::{CertificateKey, Tally};
-use crate::guard;
 use crate::limits::{FLUSH, LimitKeeper, LimitedOwner};
 use crate::models::ListedModel;
 use crate::prices::{InvalidPrices, PriceTable};
 use crate::provider::{InvalidProvider, Provider};
 use crate::settings::GatewaySettings;
+use hone_outbound::guard;
 
 /// How long a project's own provider is remembered; a change reaches every server within this time.
 const PROVIDER_CACHE: Duration = Duration::from_secs(2);

@@ -12,7 +12,6 @@ mod endpoint;
 mod events;
 mod exchange;
 mod gateway;
-mod guard;
 mod limits;
 mod models;
 mod placing;

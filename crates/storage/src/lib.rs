@@ -11,6 +11,9 @@ mod error;
 #[macro_use]
 mod query;
 
+pub mod alert_routes;
+pub mod alert_rules;
+pub mod alerts;
 pub mod cascades;
 pub mod conversations;
 pub mod datasets;
@@ -53,6 +56,9 @@ pub fn bulk_statements(db: &Db) -> Vec<&'static str> {
 /// Every statement with its name, in the text that both databases run; a test prepares each on both.
 pub fn statements() -> Vec<(&'static str, &'static str)> {
     [
+        alert_routes::STATEMENTS,
+        alert_rules::STATEMENTS,
+        alerts::STATEMENTS,
         cascades::STATEMENTS,
         conversations::STATEMENTS,
         datasets::STATEMENTS,

@@ -8,9 +8,11 @@ use crate::{Conn, StorageError};
 statements! {
     INSERT = "INSERT INTO projects (id, name, pseudonym_key, created_at_us) VALUES ($1, $2, $3, $4) \
               ON CONFLICT (name) DO NOTHING";
-    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy FROM projects WHERE name = $1";
-    GET = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy FROM projects WHERE id = $1";
+    FIND_BY_NAME = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy, shipped_schedules FROM projects WHERE name = $1";
+    GET = "SELECT id, name, pseudonym_key, created_at_us, limits, privacy, shipped_schedules FROM projects WHERE id = $1";
     SET_LIMITS = "UPDATE projects SET limits = $2 WHERE id = $1";
+    LOCK = "UPDATE projects SET shipped_schedules = shipped_schedules WHERE id = $1";
+    SET_SHIPPED_SCHEDULES = "UPDATE projects SET shipped_schedules = $2 WHERE id = $1";
     SET_PRIVACY = "UPDATE projects SET privacy = $2 WHERE id = $1";
 }
 
@@ -31,6 +33,8 @@ pub struct Project {
     /// What it does for the privacy of those whose words it records.
     #[sqlx(json(nullable))]
     pub privacy: Option<ProjectPrivacy>,
+    /// How many of the shipped schedules it has been given.
+    pub shipped_schedules: i64,
 }
 
 impl Project {
@@ -47,6 +51,18 @@ impl Project {
 /// Replaces a project's budget and rate limits.
 pub async fn set_limits(conn: &mut Conn, id: ProjectId, limits: Option<&Limits>) -> Result<(), StorageError> {
     execute!(conn, SET_LIMITS, id.0, limits.map(Json))?;
+    Ok(())
+}
+
+/// Lets no other transaction that asks for the same go on until the caller's one ends.
+pub async fn lock(conn: &mut Conn, id: ProjectId) -> Result<(), StorageError> {
+    execute!(conn, LOCK, id.0)?;
+    Ok(())
+}
+
+/// Notes how many of the shipped schedules a project has been given.
+pub async fn set_shipped_schedules(conn: &mut Conn, id: ProjectId, count: i64) -> Result<(), StorageError> {
+    execute!(conn, SET_SHIPPED_SCHEDULES, id.0, count)?;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ async fn project(conn: &mut Conn) {
     let project = projects::Project {
         limits: None,
         privacy: None,
+        shipped_schedules: 0,
         id: PROJECT.0,
         name: "p".into(),
         pseudonym_key: vec![7; 32],

@@ -28,6 +28,7 @@ async fn project_and_task(db: &Db) -> (ProjectId, Task) {
         pseudonym_key: vec![7; 32],
         limits: None,
         privacy: None,
+        shipped_schedules: 0,
         created_at_us: START_US,
     };
     let task = Task {

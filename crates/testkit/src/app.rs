@@ -7,6 +7,7 @@ use hone_domain::{ManualClock, ProjectId, ScopeSet, TaskKind, TaskPolicy};
 use hone_engine::{Engine, EngineSettings};
 use hone_gateway::{Gateway, GatewaySettings};
 use hone_jobs::Worker;
+use hone_outbound::{Outbound, OutboundSettings};
 use hone_storage::artifacts::ArtifactStore;
 use hone_storage::tasks::Task;
 use hone_web::{Access, WebState};
@@ -61,7 +62,14 @@ impl TestApp {
     ) -> Self {
         let (ids, clock) = ids();
         let artifacts = ArtifactStore::in_folder(&database.folder.path().join("artifacts")).unwrap();
-        let engine = Engine::start(database.db.clone(), artifacts, ids, settings);
+        let mut settings = settings.clone();
+        // What is told goes to receivers of the test, on the loopback.
+        let outbound = OutboundSettings {
+            allow_private: true,
+            ..OutboundSettings::default()
+        };
+        settings.outbound.get_or_insert(Outbound::new(&outbound).unwrap());
+        let engine = Engine::start(database.db.clone(), artifacts, ids, &settings);
         let project = ProjectId(engine.ensure_project("test").await.unwrap().id);
         let key = engine
             .create_key(project, "test", ScopeSet::all(), None)

@@ -1,3 +1,4 @@
-//! Metrics over HTTP.
+//! Metrics and health over HTTP.
 
+pub(crate) mod health;
 pub(crate) mod show;

@@ -253,7 +253,7 @@ async fn deployments_are_changed_by_hand_at_any_moment_and_only_as_is_legal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bandit_gives_the_better_version_more_and_ends_with_it() {
     let app = with_candidate("sqlite").await.unwrap();
-    let plan = json!({ "strategy": "bandit", "min_outcomes": 20, "goal": { "metric": "thumb" } });
+    let plan = json!({ "strategy": "bandit", "min_outcomes": 30, "goal": { "metric": "thumb" } });
     let deployment = deploy(&app, &plan).await;
     let mut shares = Vec::new();
     for round in 0..12 {

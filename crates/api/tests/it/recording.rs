@@ -204,6 +204,7 @@ async fn a_full_queue_says_when_to_try_again() {
             queue_bytes: 600,
             group_rows: 10,
         },
+        ..EngineSettings::default()
     };
     let app = TestApp::over(sqlite().await, &settings).await;
     app.task("intent").await;
@@ -249,6 +250,7 @@ async fn a_stream_of_large_records_leaves_room_for_others() {
             queue_bytes: 5 << 20,
             group_rows: 1_000,
         },
+        ..EngineSettings::default()
     };
     let app = TestApp::over(sqlite().await, &settings).await;
     app.task("intent").await;

@@ -25,6 +25,7 @@ async fn the_documented_schedules_are_there_and_can_be_changed(#[values("sqlite"
     assert_eq!(
         schedules(&app).await,
         [
+            pair("check-alerts", "2026-01-18T07:01:00Z"),
             pair("check-triggers", "2026-01-18T07:30:00Z"),
             pair("daily-curation", "2026-01-19T02:15:00Z"),
             pair("monthly-evaluation", "2026-02-01T05:00:00Z"),

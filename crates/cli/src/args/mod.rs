@@ -1,6 +1,7 @@
 //! The command line.
 
 mod deployments;
+mod observe;
 mod schedules;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use deployments::{DeployArgs, DeploymentArgs, DeploymentCommand, RollbackArgs};
+pub(crate) use observe::{AlertsCommand, MetricsArgs, RouteCommand, RuleCommand, SnapshotArgs};
 pub(crate) use schedules::{ReportArgs, ScheduleCommand};
 
 /// Hone makes an AI feature better with every use: it records, collects feedback, curates, trains, evaluates and puts a
@@ -111,6 +113,15 @@ pub(crate) enum Command {
     Cycle,
     /// Write a report of the last month that compares versions.
     Report(ReportArgs),
+    /// Show metrics over a period: the whole, its trend, and by version, action type, label or source.
+    Metrics(MetricsArgs),
+    /// Show how healthy everything is, with reasons and what to do; and how far each task is from its next training.
+    Health,
+    /// Freeze the metrics of the current hour, day, week or month, or list what was frozen.
+    Snapshot(SnapshotArgs),
+    /// Show what is wrong, and set the rules and the ways in which people are told.
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// List, cancel and retry background jobs.
     #[command(subcommand)]
     Jobs(JobsCommand),

@@ -63,6 +63,8 @@ pub(crate) enum ActionArg {
     Report,
     /// Freeze the metrics of what has ended.
     Snapshot,
+    /// Look at the rules that alert people.
+    CheckAlerts,
     /// Curation, triggers and looks at deployments.
     Cycle,
 }
@@ -75,6 +77,7 @@ impl From<ActionArg> for ScheduledAction {
             ActionArg::Train => Self::Train,
             ActionArg::Report => Self::Report,
             ActionArg::Snapshot => Self::Snapshot,
+            ActionArg::CheckAlerts => Self::CheckAlerts,
             ActionArg::Cycle => Self::Cycle,
         }
     }

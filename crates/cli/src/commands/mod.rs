@@ -1,5 +1,6 @@
 //! The commands, one file per group.
 
+mod alerts;
 mod check;
 mod curate;
 mod datasets;
@@ -12,6 +13,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod models;
+mod observe;
 mod predict;
 mod privacy;
 mod review;
@@ -55,6 +57,7 @@ pub(crate) async fn run(args: Args, output: Output) -> anyhow::Result<ExitCode> 
     let mut config = Config::read(&args)?;
     if matches!(args.command, Command::Config(_)) {
         config.gateway.check()?;
+        config.alerts.resolve()?;
         let mut shown = serde_json::to_value(&config)?;
         shown["database"] = serde_json::json!(config.shown_database());
         output.raw(&serde_json::to_string_pretty(&shown)?);
@@ -102,6 +105,10 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Schedule(command) => schedules::run(app, command, output).await,
         Command::Cycle => schedules::cycle(app, output).await,
         Command::Report(args) => schedules::report(app, &args, output).await,
+        Command::Metrics(args) => observe::metrics(app, &args, output).await,
+        Command::Health => observe::health(app, output).await,
+        Command::Snapshot(args) => observe::snapshot(app, &args, output).await,
+        Command::Alerts(command) => alerts::run(app, command, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,
         Command::Topics(args) => topics::run(app, &args, output).await,
         Command::Datasets(command) => datasets::run(app, command, output).await,

@@ -101,9 +101,11 @@ fn what_runs_by_the_clock_is_changed_and_run_by_hand() {
     assert_eq!(
         names(&listed),
         [
+            "check-alerts",
             "check-triggers",
             "daily-curation",
             "monthly-evaluation",
+            "snapshots",
             "weekly-training"
         ]
     );

@@ -2,9 +2,11 @@
 //! that alert people. Numbers only; who counts is `engine`, who keeps them `storage`.
 
 mod indicator;
+mod rule;
 mod sums;
 
 pub use indicator::Indicator;
+pub use rule::{AlertMetric, AlertRule, AlertState, RouteKind, Severity};
 pub use sums::{LATENCY_BUCKETS_US, Measure, Sums};
 
 use crate::clock::start_of_month_us;

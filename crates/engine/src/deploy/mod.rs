@@ -7,13 +7,14 @@ mod view;
 
 use hone_domain::{
     ArmShare, DeploymentEvent, DeploymentId, DeploymentKind, DeploymentPlan, DeploymentState, Metric,
-    ModelVersionId, ProjectId, Sharing, Stage, Strategy, TaskId, TaskKind,
+    ModelVersionId, ProjectId, Severity, Sharing, Stage, Strategy, TaskId, TaskKind,
 };
 use hone_storage::deployments::{self, Deployment, EventRow, Serving};
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
 use hone_storage::{Conn, Json, tasks};
 
+use crate::alert::Happening;
 use crate::{Engine, EngineError};
 use history::previous_version;
 
@@ -271,6 +272,29 @@ impl Engine {
     }
 
     /// Keeps what happened to a deployment, and tells it.
+    /// Lets people know that a version was taken off.
+    async fn note_rollback(
+        &self,
+        conn: &mut Conn,
+        deployment: &Deployment,
+        reason: &str,
+    ) -> Result<(), EngineError> {
+        let task = tasks::get(conn, TaskId(deployment.task_id)).await?;
+        let version = versions::get(conn, ModelVersionId(deployment.model_version_id)).await?;
+        let happening = Happening {
+            project: task.project(),
+            task: Some(task.task_id()),
+            name: "rollback",
+            severity: Severity::Warning,
+            message: format!(
+                "version {} of task \"{}\" was rolled back: {reason}",
+                version.version, task.name
+            ),
+            advice: "look at its comparison (hone deployment show) before it is deployed again",
+        };
+        Ok(self.note(conn, happening).await?)
+    }
+
     async fn tell_event(
         &self,
         conn: &mut Conn,
@@ -290,6 +314,9 @@ impl Engine {
             created_at_us: self.ids.now_us(),
         };
         deployments::insert_event(conn, &row).await?;
+        if event == DeploymentEvent::RollBack {
+            self.note_rollback(conn, deployment, reason).await?;
+        }
         metrics::counter!("hone_deployment_events_total", "event" => event.as_str()).increment(1);
         tracing::info!(deployment = %deployment.id, event = event.as_str(), state = deployment.state.as_str(), step = deployment.step,
             "deployment changed");

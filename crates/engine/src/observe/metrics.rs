@@ -257,7 +257,11 @@ pub(super) async fn by_value(
 }
 
 /// A value as people know it: a registered version by its semantic version.
-async fn shown(conn: &mut Conn, dimension: Dimension, value: String) -> Result<String, EngineError> {
+pub(crate) async fn shown(
+    conn: &mut Conn,
+    dimension: Dimension,
+    value: String,
+) -> Result<String, EngineError> {
     let id = value
         .parse::<Uuid>()
         .ok()

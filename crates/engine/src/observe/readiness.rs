@@ -33,12 +33,16 @@ impl Engine {
     /// How far a task is from its next training.
     pub async fn readiness(&self, task: &Task) -> Result<Readiness, EngineError> {
         let mut conn = self.db.read().await?;
-        let counted = progress::get(&mut conn, task.task_id()).await?;
-        let feedback = feedback_in(&mut conn, &Stretch::ever(task.task_id())).await?;
+        self.readiness_in(&mut conn, task).await
+    }
+
+    pub(super) async fn readiness_in(&self, conn: &mut Conn, task: &Task) -> Result<Readiness, EngineError> {
+        let counted = progress::get(conn, task.task_id()).await?;
+        let feedback = feedback_in(conn, &Stretch::ever(task.task_id())).await?;
         let new_feedback = match counted.last_trained_at_us {
             Some(trained_at_us) => {
                 let since_us = Grain::Hour.start_us(trained_at_us);
-                feedback_in(&mut conn, &Stretch::hours_since(task.task_id(), since_us)).await?
+                feedback_in(conn, &Stretch::hours_since(task.task_id(), since_us)).await?
             }
             None => feedback,
         };

@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 pub(crate) struct PublicOnly;
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is or resolves to a private address, which a provider of a project may not have")]
+#[error("{0} is or resolves to a private address, which what a project names may not have")]
 struct PrivateAddress(String);
 
 impl Resolve for PublicOnly {
@@ -29,12 +29,12 @@ impl Resolve for PublicOnly {
 }
 
 /// A client that resolves to public addresses only, where `settings` are shared with the other one.
-pub(crate) fn guarded(settings: reqwest::ClientBuilder) -> reqwest::Result<Client> {
+pub fn guarded(settings: reqwest::ClientBuilder) -> reqwest::Result<Client> {
     settings.dns_resolver(PublicOnly).build()
 }
 
 /// Why a tenant may not have this URL; addresses that are written out are never resolved, so they are checked here.
-pub(crate) fn problem_of(url: &Url) -> Option<String> {
+pub fn problem_of(url: &Url) -> Option<String> {
     if url.scheme() != "https" {
         return Some("use https".to_owned());
     }
@@ -57,7 +57,7 @@ pub(crate) fn problem_of(url: &Url) -> Option<String> {
 }
 
 /// Whether an address is not on the public internet (IANA special-purpose registries).
-pub(crate) fn is_private(address: IpAddr) -> bool {
+pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
         IpAddr::V6(address) => match embedded_v4(address) {

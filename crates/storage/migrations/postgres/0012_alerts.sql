@@ -1,0 +1,68 @@
+-- Rules that alert people, the alerts, how people are told and what became of that, and when nobody is told.
+CREATE TABLE alert_rules (
+    project_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    rule JSONB NOT NULL,
+    updated_at_us BIGINT NOT NULL,
+    PRIMARY KEY (project_id, name)
+);
+
+CREATE TABLE alerts (
+    id UUID PRIMARY KEY NOT NULL,
+    project_id UUID NOT NULL,
+    task_id UUID,
+    rule TEXT NOT NULL,
+    value TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    state TEXT NOT NULL,
+    measured DOUBLE PRECISION,
+    message TEXT NOT NULL,
+    advice TEXT NOT NULL,
+    is_told BOOLEAN NOT NULL,
+    since_us BIGINT NOT NULL,
+    fired_at_us BIGINT,
+    resolved_at_us BIGINT,
+    updated_at_us BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX alerts_open ON alerts (project_id, rule, task_id, value) WHERE state IN ('pending', 'firing');
+CREATE INDEX alerts_by_project ON alerts (project_id, since_us, id);
+
+CREATE TABLE alert_silences (
+    id UUID PRIMARY KEY NOT NULL,
+    project_id UUID NOT NULL,
+    rule TEXT,
+    task_id UUID,
+    until_us BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    created_at_us BIGINT NOT NULL
+);
+CREATE INDEX alert_silences_by_project ON alert_silences (project_id, until_us);
+
+CREATE TABLE alert_routes (
+    id UUID PRIMARY KEY NOT NULL,
+    project_id UUID NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    target BYTEA NOT NULL,
+    min_severity TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    created_at_us BIGINT NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+CREATE TABLE alert_deliveries (
+    id UUID PRIMARY KEY NOT NULL,
+    project_id UUID NOT NULL,
+    alert_id UUID,
+    route TEXT NOT NULL,
+    event TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    error TEXT,
+    created_at_us BIGINT NOT NULL,
+    delivered_at_us BIGINT
+);
+CREATE INDEX alert_deliveries_by_project ON alert_deliveries (project_id, created_at_us, id);
+
+-- How many of the shipped schedules a project has been given: those that come with a later version are added once.
+ALTER TABLE projects ADD COLUMN shipped_schedules BIGINT NOT NULL DEFAULT 0;
