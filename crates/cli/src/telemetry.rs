@@ -22,7 +22,7 @@ const SECONDS: [f64; 16] = [
 ];
 
 /// What is counted, in the words of `# HELP`.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 13] = [
     (
         "hone_http_requests_total",
         "Requests to Hone's own endpoints by path, method and status.",
@@ -64,9 +64,17 @@ const COUNTERS: [(&str, &str); 11] = [
         "hone_recorder_records_total",
         "Interactions and feedback by what became of them.",
     ),
+    (
+        "hone_alerts_total",
+        "Alerts by severity and where they came to stand.",
+    ),
+    (
+        "hone_alert_deliveries_total",
+        "Attempts to tell people, by kind of route and outcome.",
+    ),
 ];
 /// What is measured when it is looked at.
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     (
         "hone_recorder_queue_bytes",
         "Bytes of records that wait to be written.",
@@ -75,6 +83,7 @@ const GAUGES: [(&str, &str); 4] = [
         "hone_recorder_lag_seconds",
         "How long the oldest record has waited that is not durable yet.",
     ),
+    ("hone_alerts_firing", "Alerts that fire now, by project."),
     ("hone_jobs_due", "Background jobs that are due and not begun."),
     (
         "hone_gateway_models_left_alone",

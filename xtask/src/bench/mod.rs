@@ -4,6 +4,7 @@ mod curation;
 mod gateway;
 mod learn;
 mod load;
+mod observe;
 mod ratchet;
 mod report;
 mod server;
@@ -36,6 +37,8 @@ pub(crate) enum Suite {
     Curation,
     /// Sharing traffic between versions: routing, outcomes, looks, rollback.
     Ratchet,
+    /// Counting as things are recorded, and metrics over a history of any size.
+    Observe,
 }
 
 /// Runs a suite.
@@ -50,5 +53,6 @@ pub(crate) fn run(suite: Suite) -> anyhow::Result<()> {
         Suite::Text => text::run(),
         Suite::Curation => curation::run(),
         Suite::Ratchet => ratchet::run(),
+        Suite::Observe => observe::run(),
     }
 }

@@ -327,7 +327,7 @@ impl Server {
         Ok(())
     }
 
-    async fn post(&self, path: &str, body: &str) -> anyhow::Result<Value> {
+    pub async fn post(&self, path: &str, body: &str) -> anyhow::Result<Value> {
         let request = self
             .http
             .post(format!("{}{path}", self.address))
