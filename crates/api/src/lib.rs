@@ -139,6 +139,7 @@ fn ours() -> OpenApiRouter<AppState> {
         .routes(routes!(tasks::preview::handle))
         .routes(routes!(tasks::preferences::handle))
         .routes(routes!(tasks::topics::show, tasks::topics::discover))
+        .routes(routes!(tasks::drift::show, tasks::drift::check))
         .routes(routes!(tasks::curate::handle))
         .routes(routes!(tasks::train::handle))
         .routes(routes!(tasks::evaluate::handle))

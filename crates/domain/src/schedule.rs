@@ -17,6 +17,10 @@ spelled_enum! {
         Snapshot = "snapshot",
         /// Looks at the rules that alert people, of all tasks.
         CheckAlerts = "check_alerts",
+        /// Compares requests since the last training with those before it.
+        CheckDrift = "check_drift",
+        /// Looks for what goes wrong again and again, and for what people ask about.
+        Discover = "discover",
         /// Curation, triggers and looks at deployments, one after the other.
         Cycle = "cycle",
     }

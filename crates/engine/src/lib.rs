@@ -9,6 +9,7 @@ mod curate;
 mod datasets;
 mod deploy;
 mod discover;
+mod drift;
 mod effects;
 mod engine;
 mod error;
@@ -48,6 +49,7 @@ pub use curate::{
 pub use datasets::{DatasetChange, DatasetComparison, DatasetLineage};
 pub use deploy::{DeployRequest, DeploymentChange, DeploymentView};
 pub use discover::{DiscoverTopics, Discovered, FailurePattern, FoundExample, Topic};
+pub use drift::{DriftMonitor, DriftReport, DriftWord};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;
 pub use evaluate::EvaluateRun;

@@ -2,6 +2,7 @@
 //! never start one twice, and a run never overlaps the one before.
 
 use crate::alert::CHECK_ALERTS;
+use crate::discover::discovery_spec;
 use crate::effects::curate_spec;
 use crate::triggers::CHECK_TRIGGERS;
 use crate::{Engine, EngineError};
@@ -21,13 +22,15 @@ pub(crate) const RUN_SCHEDULED: &str = "RunScheduled";
 
 /// The schedules of every project, in UTC: the documented ones, then those that came later. Only added to at the end: projects know
 /// how many they were given.
-const SHIPPED: [(&str, &str, ScheduledAction); 6] = [
+const SHIPPED: [(&str, &str, ScheduledAction); 8] = [
     ("check-triggers", "*/30 * * * *", ScheduledAction::CheckTriggers),
     ("daily-curation", "15 2 * * *", ScheduledAction::Curate),
     ("weekly-training", "30 3 * * SUN", ScheduledAction::Train),
     ("monthly-evaluation", "0 5 1 * *", ScheduledAction::Report),
     ("snapshots", "5 * * * *", ScheduledAction::Snapshot),
     ("check-alerts", "* * * * *", ScheduledAction::CheckAlerts),
+    ("daily-drift", "45 1 * * *", ScheduledAction::CheckDrift),
+    ("daily-discovery", "0 4 * * *", ScheduledAction::Discover),
 ];
 
 /// What a schedule is to be; what is absent stays as it is, or is as usual.
@@ -135,14 +138,25 @@ impl Engine {
 
     /// Starts the whole pipeline once, for those who have a clock of their own.
     pub async fn start_cycle(&self, project: ProjectId) -> Result<JobId, EngineError> {
+        self.start_action(project, ScheduledAction::Cycle, None).await
+    }
+
+    /// Starts a step of the loop now, of one task or of all; one that waits already is given again.
+    pub async fn start_action(
+        &self,
+        project: ProjectId,
+        action: ScheduledAction,
+        task: Option<String>,
+    ) -> Result<JobId, EngineError> {
         let mut conn = self.db.begin().await?;
+        let about = task.as_deref().unwrap_or_default();
         let spec = NewJobSpec {
             id: None,
             project,
             task: None,
             kind: RUN_SCHEDULED,
-            payload: payload_of(ScheduledAction::Cycle, None),
-            unique_key: Some(format!("cycle:{project}")),
+            unique_key: Some(format!("{action}:{project}:{about}")),
+            payload: payload_of(action, task),
             delay_us: 0,
         };
         let job = enqueue(&mut conn, &self.ids, spec).await?;
@@ -218,7 +232,11 @@ impl Engine {
                 self.curate_new(&mut conn, task).await? || run.is_some()
             }
             ScheduledAction::Snapshot => self.take_snapshots(&mut conn, task).await? > 0,
-            ScheduledAction::Report | ScheduledAction::CheckAlerts => false,
+            ScheduledAction::Discover => {
+                enqueue(&mut conn, &self.ids, discovery_spec(task, None)).await?;
+                true
+            }
+            ScheduledAction::Report | ScheduledAction::CheckAlerts | ScheduledAction::CheckDrift => false,
         };
         conn.commit().await?;
         Ok(started)
@@ -292,6 +310,13 @@ impl RunScheduled {
         let mut started = Vec::new();
         for task in all {
             context.check_cancelled()?;
+            if payload.action == ScheduledAction::CheckDrift {
+                let found = self.engine.check_drift(&task).await?;
+                if found.is_some_and(|report| report.is_drifting) {
+                    started.push(task.name);
+                }
+                continue;
+            }
             if self.engine.start_step(payload.action, &task).await? {
                 started.push(task.name);
             }

@@ -19,6 +19,7 @@ pub mod conversations;
 pub mod datasets;
 pub mod deployments;
 pub mod discoveries;
+pub mod drift_checks;
 pub mod examples;
 pub mod experiments;
 pub mod feedback;
@@ -64,6 +65,7 @@ pub fn statements() -> Vec<(&'static str, &'static str)> {
         datasets::STATEMENTS,
         deployments::STATEMENTS,
         discoveries::STATEMENTS,
+        drift_checks::STATEMENTS,
         examples::STATEMENTS,
         experiments::STATEMENTS,
         feedback::STATEMENTS,

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::WebState;
 use crate::access::Shown;
+use crate::observed;
 use crate::rollout;
 use crate::view::{TaskView, load, summary};
 
@@ -94,10 +95,14 @@ fn task(view: &TaskView) -> Markup {
                 div { dt { "examples" } dd { (view.counters.usable_examples) } }
                 div { dt { "new since training" } dd { (view.counters.new_examples) } }
             }
+            @if let Some(health) = &view.health { (observed::health(health)) }
             @if let Some(rollout) = &view.rollout {
                 h3 { "Rollout" }
                 (rollout::block(rollout))
             }
+            h3 { "The last seven days, by the hour" }
+            (observed::trend(&view.week))
+            (observed::by_version(&view.week))
             h3 { "Learning curve, on held-out examples" }
             (curve(view))
             h3 { "Versions" }

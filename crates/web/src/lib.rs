@@ -5,6 +5,7 @@
 mod access;
 mod assets;
 mod home;
+mod observed;
 mod rollout;
 mod view;
 

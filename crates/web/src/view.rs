@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use hone_domain::{DeploymentId, FeedbackKind, InteractionId, ProjectId, Sums};
-use hone_engine::{CurvePoint, DeploymentView, Engine, EngineError, learning_curve};
+use hone_domain::{DeploymentId, Dimension, FeedbackKind, InteractionId, Period, ProjectId, Sums};
+use hone_engine::{
+    CurvePoint, DeploymentView, Engine, EngineError, MetricsRequest, TaskHealth, TaskMetrics, learning_curve,
+};
 use hone_storage::feedback::Feedback;
 use hone_storage::interactions::{self, Filter, Interaction};
 use hone_storage::progress::{self, Progress};
@@ -24,6 +26,9 @@ pub(crate) struct TaskView {
     pub rollout: Option<DeploymentView>,
     pub counters: Progress,
     pub totals: Sums,
+    pub health: Option<TaskHealth>,
+    /// The last seven days by the hour, and by version.
+    pub week: TaskMetrics,
     pub curve: Vec<CurvePoint>,
     pub versions: Vec<ModelVersion>,
     pub interactions: Vec<(Interaction, Option<String>, Vec<Feedback>)>,
@@ -33,13 +38,16 @@ pub(crate) struct TaskView {
 pub(crate) async fn load(engine: &Engine, project: ProjectId) -> Result<Vec<TaskView>, EngineError> {
     let mut views = Vec::new();
     let all = tasks::list(&mut engine.db.read().await?, project).await?;
+    let mut healths = engine.health(project).await?.tasks;
     for task in all {
-        views.push(load_task(engine, task).await?);
+        let place = healths.iter().position(|health| health.task == task.name);
+        let health = place.map(|place| healths.swap_remove(place));
+        views.push(load_task(engine, task, health).await?);
     }
     Ok(views)
 }
 
-async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError> {
+async fn load_task(engine: &Engine, task: Task, health: Option<TaskHealth>) -> Result<TaskView, EngineError> {
     let (project, id) = (task.project(), task.task_id());
     let curve = learning_curve(&engine.db, id).await?;
     let mut conn = engine.db.read().await?;
@@ -72,6 +80,12 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
         Some(found) => Some(engine.show_deployment(project, DeploymentId(found.id)).await?),
         None => None,
     };
+    let week = MetricsRequest {
+        period: Some(Period::Week),
+        by: Some(Dimension::Version),
+        ..MetricsRequest::default()
+    };
+    let week = engine.metrics(&task, &week).await?;
     let serving = engine
         .served(&task)
         .ok()
@@ -82,6 +96,8 @@ async fn load_task(engine: &Engine, task: Task) -> Result<TaskView, EngineError>
         rollout,
         counters,
         totals,
+        health,
+        week,
         curve,
         versions,
         interactions: shown,

@@ -23,7 +23,7 @@ use super::report::{Repeats, append};
 use super::server::Server;
 
 /// Interactions of the history, which goes back 30 days at every size.
-const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
+const SIZES: [usize; 2] = [10_000, 300_000];
 const DAYS: i64 = 30;
 const DAY_US: i64 = 86_400_000_000;
 const BATCH: usize = 1_000;

@@ -4,6 +4,7 @@ pub(crate) mod cascade;
 pub(crate) mod create;
 pub(crate) mod curate;
 pub(crate) mod curve;
+pub(crate) mod drift;
 pub(crate) mod evaluate;
 pub(crate) mod list;
 pub(crate) mod preferences;

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
+use crate::desk::{correct, versions};
+
 const MINUTE_US: i64 = 60_000_000;
 
 /// What a receiver got: path, headers, body.
@@ -423,4 +425,53 @@ async fn mails_arrive_and_what_does_not_is_in_the_log() {
             "{problem}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_change_are_drift_at_the_second_look_and_lead_to_a_training() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
+    let policy = json!({ "policy": { "training": { "new_samples": 100_000, "max_age_hours": 0, "accuracy_below": 0.0,
+        "new_validated": 0 } } });
+    assert_eq!(app.put("/v1/tasks/intent", &policy).await.0, 200);
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let look = async || {
+        app.post("/v1/tasks/intent/drift", &json!({})).await;
+        app.run_jobs().await;
+        app.run_jobs().await;
+        app.get("/v1/tasks/intent/drift").await.1["items"][0].clone()
+    };
+    assert_eq!(look().await, Value::Null, "nothing was trained yet");
+    correct(&app, 240, 0).await;
+    app.run_jobs().await;
+    app.run_jobs().await;
+    assert_eq!(versions(&app).await.len(), 1);
+    app.clock.advance_us(MINUTE_US);
+    assert_eq!(
+        (&look().await["current"], &look().await["fires"]),
+        (&json!(0), &json!(false))
+    );
+    for number in 0..220 {
+        let text = format!("pay with bitcoin wallet {:x}", number * 7919);
+        ask(&app, 1, &json!({ "input": text, "label": "login" })).await;
+    }
+    correct(&app, 3, 1_000).await;
+    app.run_jobs().await;
+    let first = look().await;
+    assert_eq!(
+        (&first["fires"], &first["is_drifting"]),
+        (&json!(true), &json!(false)),
+        "{first}"
+    );
+    assert!(states(&app, "state=noted").await.is_empty());
+    let second = look().await;
+    assert_eq!(second["is_drifting"], json!(true), "{second}");
+    assert_eq!(states(&app, "state=noted").await, [pair("drift", "noted")]);
+    let (_, list) = app.get("/v1/alerts?state=noted").await;
+    let message = list["items"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("words that changed") && message.contains("bitcoin"),
+        "{message}"
+    );
+    let (_, runs) = app.get("/v1/runs?task=intent").await;
+    assert_eq!(runs["items"][0]["reason"], "drift", "{runs}");
 }

@@ -28,6 +28,8 @@ async fn the_documented_schedules_are_there_and_can_be_changed(#[values("sqlite"
             pair("check-alerts", "2026-01-18T07:01:00Z"),
             pair("check-triggers", "2026-01-18T07:30:00Z"),
             pair("daily-curation", "2026-01-19T02:15:00Z"),
+            pair("daily-discovery", "2026-01-19T04:00:00Z"),
+            pair("daily-drift", "2026-01-19T01:45:00Z"),
             pair("monthly-evaluation", "2026-02-01T05:00:00Z"),
             pair("snapshots", "2026-01-18T07:05:00Z"),
             pair("weekly-training", "2026-01-25T03:30:00Z"),

@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Metrics(MetricsArgs),
     /// Show how healthy everything is, with reasons and what to do; and how far each task is from its next training.
     Health,
+    /// Compare requests since the last training with those before it, and name the words that changed.
+    Drift(OfTask),
     /// Freeze the metrics of the current hour, day, week or month, or list what was frozen.
     Snapshot(SnapshotArgs),
     /// Show what is wrong, and set the rules and the ways in which people are told.

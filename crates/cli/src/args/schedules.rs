@@ -65,6 +65,10 @@ pub(crate) enum ActionArg {
     Snapshot,
     /// Look at the rules that alert people.
     CheckAlerts,
+    /// Compare requests since the last training with those before it.
+    CheckDrift,
+    /// Look for what goes wrong again and again.
+    Discover,
     /// Curation, triggers and looks at deployments.
     Cycle,
 }
@@ -78,6 +82,8 @@ impl From<ActionArg> for ScheduledAction {
             ActionArg::Report => Self::Report,
             ActionArg::Snapshot => Self::Snapshot,
             ActionArg::CheckAlerts => Self::CheckAlerts,
+            ActionArg::CheckDrift => Self::CheckDrift,
+            ActionArg::Discover => Self::Discover,
             ActionArg::Cycle => Self::Cycle,
         }
     }

@@ -107,6 +107,7 @@ async fn dispatch(app: &App, command: Command, output: Output) -> anyhow::Result
         Command::Report(args) => schedules::report(app, &args, output).await,
         Command::Metrics(args) => observe::metrics(app, &args, output).await,
         Command::Health => observe::health(app, output).await,
+        Command::Drift(args) => observe::drift(app, &args.task, output).await,
         Command::Snapshot(args) => observe::snapshot(app, &args, output).await,
         Command::Alerts(command) => alerts::run(app, command, output).await,
         Command::Jobs(command) => jobs::run(app, command, output).await,

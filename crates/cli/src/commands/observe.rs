@@ -1,4 +1,4 @@
-//! `hone metrics`, `hone health` and `hone snapshot`.
+//! `hone metrics`, `hone health`, `hone drift` and `hone snapshot`.
 
 use std::process::ExitCode;
 
@@ -140,6 +140,43 @@ fn print_health(health: &Health, output: Output) {
             ready.level, ready.feedback, ready.new_feedback, ready.usable_examples, ready.new_examples
         ));
     }
+}
+
+pub(super) async fn drift(app: &App, task: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let task = app.engine.get_task(app.project, task).await?;
+    let found = app.engine.check_drift(&task).await?;
+    output.result(&json!(found), || {
+        let Some(report) = &found else {
+            return output.raw("nothing was trained or deployed yet that requests could be compared by");
+        };
+        output.raw(&format!(
+            "{} requests since {}, {} before{}",
+            report.current,
+            report.since,
+            report.reference,
+            if report.is_drifting {
+                ": they have changed"
+            } else {
+                ""
+            }
+        ));
+        if report.monitors.is_empty() {
+            return output.raw("too few to compare: it takes 200 on either side");
+        }
+        let cells = report.monitors.iter().map(|monitor| {
+            let p = monitor.p.map_or_else(String::new, |p| format!("{p:.2e}"));
+            let fires = if monitor.fires { "fires" } else { "" };
+            vec![monitor.name.clone(), fires.to_owned(), p, monitor.detail.clone()]
+        });
+        output.table(&["monitor", "", "p", "found"], cells.collect());
+        if !report.words.is_empty() {
+            let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+            let words = report.words.iter();
+            let cells = words.map(|word| vec![word.word.clone(), percent(word.before), percent(word.since)]);
+            output.table(&["word", "before", "since"], cells.collect());
+        }
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn snapshot(app: &App, args: &SnapshotArgs, output: Output) -> anyhow::Result<ExitCode> {

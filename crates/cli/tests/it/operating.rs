@@ -104,6 +104,8 @@ fn what_runs_by_the_clock_is_changed_and_run_by_hand() {
             "check-alerts",
             "check-triggers",
             "daily-curation",
+            "daily-discovery",
+            "daily-drift",
             "monthly-evaluation",
             "snapshots",
             "weekly-training"

@@ -44,6 +44,8 @@ spelled_enum! {
         Accuracy = "accuracy",
         /// The last training is long enough ago and something is new.
         Age = "age",
+        /// Requests have changed since the last training and something is new.
+        Drift = "drift",
         /// A person asked for it.
         Manual = "manual",
         /// The clock asked for it.
@@ -139,6 +141,8 @@ pub struct TrainingPolicy {
     pub accuracy_min_judged: i64,
     /// Train when the last training is this many hours ago and something is new; 0 switches the trigger off.
     pub max_age_hours: i64,
+    /// Train when requests are found to have changed since the last training and something is new.
+    pub on_drift: bool,
     /// Shares of the dataset's parts.
     #[serde(deserialize_with = "crate::object")]
     pub split: SplitShares,
@@ -161,6 +165,7 @@ impl Default for TrainingPolicy {
             accuracy_below: 0.95,
             accuracy_min_judged: 100,
             max_age_hours: 24,
+            on_drift: true,
             split: SplitShares::default(),
             split_by: SplitBy::Conversation,
             trainer: "linear".to_owned(),

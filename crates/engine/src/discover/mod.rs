@@ -41,18 +41,23 @@ pub struct Discovered {
     pub without_label: Vec<Topic>,
 }
 
+/// The job that looks at the requests of the last days; only one of them waits at a time.
+pub(crate) fn discovery_spec(task: &Task, days: Option<i64>) -> NewJobSpec {
+    NewJobSpec {
+        id: None,
+        project: task.project(),
+        task: Some(task.task_id()),
+        kind: DISCOVER_TOPICS,
+        payload: serde_json::json!({ "task_id": task.id, "days": days.unwrap_or(DEFAULT_DAYS) }),
+        unique_key: Some(format!("discover:{}", task.id)),
+        delay_us: 0,
+    }
+}
+
 impl Engine {
     /// Starts looking at the requests of the last days.
     pub async fn start_discovery(&self, task: &Task, days: Option<i64>) -> Result<JobId, EngineError> {
-        let spec = NewJobSpec {
-            id: None,
-            project: task.project(),
-            task: Some(task.task_id()),
-            kind: DISCOVER_TOPICS,
-            payload: serde_json::json!({ "task_id": task.id, "days": days.unwrap_or(DEFAULT_DAYS) }),
-            unique_key: Some(format!("discover:{}", task.id)),
-            delay_us: 0,
-        };
+        let spec = discovery_spec(task, days);
         let mut conn = self.db.begin().await?;
         let job = enqueue(&mut conn, &self.ids, spec).await?;
         conn.commit().await?;
