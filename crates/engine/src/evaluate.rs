@@ -273,7 +273,7 @@ impl Engine {
             artifact_bytes: run.artifact_bytes.unwrap_or_default(),
             dataset_hash: Some(dataset.content_hash.clone()),
             trainer: run.trainer.clone(),
-            settings: run.settings.clone(),
+            settings: settings_of(run),
             metrics: json_of(&comparison.candidate)?.0,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             created_at_us: self.ids.now_us(),
@@ -287,6 +287,12 @@ impl Engine {
             id: run.id.to_string(),
         })
     }
+}
+
+/// The settings that a version was fitted with: those that a search chose, where there was one.
+fn settings_of(run: &Run) -> serde_json::Value {
+    let winner = run.search.as_ref().and_then(|search| search.0.get("winner"));
+    winner.unwrap_or(&run.settings).clone()
 }
 
 fn json_of(value: &impl serde::Serialize) -> Result<hone_storage::Json<serde_json::Value>, EngineError> {

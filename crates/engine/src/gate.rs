@@ -62,6 +62,12 @@ pub struct PairedComparison {
     pub candidate_ece: f64,
     /// Expected calibration error of the baseline.
     pub baseline_ece: f64,
+    /// Median time of the candidate for one held-out row, in microseconds; 0 in comparisons from before it was measured.
+    #[serde(default)]
+    pub candidate_latency_us: f64,
+    /// The same of the baseline.
+    #[serde(default)]
+    pub baseline_latency_us: f64,
     /// Labels whose F1 fell, those that fell most first; at most ten.
     pub regressions: Vec<LabelRegression>,
 }
@@ -84,6 +90,8 @@ pub(crate) struct Judged {
     pub evaluation: Evaluation,
     /// A label for each row, in the order of the rows.
     pub answers: Vec<String>,
+    /// Median time for one row, in microseconds.
+    pub latency_us: f64,
 }
 
 impl Decision {
@@ -207,6 +215,8 @@ impl PairedComparison {
             error_rate,
             candidate_ece: candidate.evaluation.ece,
             baseline_ece: baseline.evaluation.ece,
+            candidate_latency_us: candidate.latency_us,
+            baseline_latency_us: baseline.latency_us,
             regressions: regressions(&candidate.evaluation, &baseline.evaluation),
         }
     }
@@ -274,6 +284,7 @@ mod tests {
         Judged {
             evaluation: Evaluation::new(&names, &probabilities, &truth(rows)),
             answers: (0..rows).map(|row| LABELS[answer(row)].to_owned()).collect(),
+            latency_us: 2.0,
         }
     }
 

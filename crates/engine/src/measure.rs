@@ -1,10 +1,12 @@
 //! Measuring a registered version by hand: the version named or the one that serves, on the held-out part of the dataset
 //! named or the task's latest, or on texts with their labels. Decides and stores nothing but the job's result.
 
+use std::time::Instant;
+
 use hone_domain::{DatasetId, JobId, ModelVersionId, Split};
 use hone_jobs::{Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
 use hone_learn::metrics::argmax;
-use hone_learn::{Evaluation, TextClassifier};
+use hone_learn::{Evaluation, Scratch, TextClassifier};
 use hone_storage::datasets::Dataset;
 use hone_storage::tasks::Task;
 use hone_storage::versions::{self, ModelVersion};
@@ -16,6 +18,9 @@ use crate::gate::Judged;
 use crate::{DatasetRow, Engine, EngineError};
 
 pub(crate) const MEASURE_VERSION: &str = "MeasureVersion";
+
+/// Rows whose time is taken.
+const TIMED_ROWS: usize = 200;
 
 /// What the job has to measure.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -153,7 +158,24 @@ pub(crate) fn judge_rows(classifier: &TextClassifier, rows: &[DatasetRow]) -> Ju
             .chunks_exact(classifier.labels.len())
             .map(answer)
             .collect(),
+        latency_us: median_latency_us(classifier, &texts),
     }
+}
+
+/// Median time to answer one text by itself, in microseconds, over some of the texts.
+fn median_latency_us(classifier: &TextClassifier, texts: &[&str]) -> f64 {
+    let mut scratch = Scratch::default();
+    let mut times: Vec<f64> = texts
+        .iter()
+        .take(TIMED_ROWS)
+        .map(|text| {
+            let start = Instant::now();
+            std::hint::black_box(classifier.predict(text, 1, &mut scratch));
+            start.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// The right labels of rows; empty where a row has none.

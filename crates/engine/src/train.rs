@@ -5,11 +5,11 @@
 
 use hone_domain::{DatasetId, ProjectId, RunStatus, Split, TaskId};
 use hone_jobs::{GiveUpFuture, GivenUp, Handler, HandlerFuture, JobContext, JobError, NewJobSpec, enqueue};
-use hone_learn::{FitContext, TrainError, TrainingSet, artifact, find_trainer};
+use hone_learn::{FitContext, SearchTable, TrainError, TrainingSet, artifact, find_trainer};
 use hone_storage::datasets::Dataset;
 use hone_storage::jobs::JobRow;
 use hone_storage::runs::{self, Run};
-use hone_storage::{Conn, progress, tasks};
+use hone_storage::{Conn, Json, progress, tasks};
 
 use crate::evaluate::EVALUATE_RUN;
 use crate::review::{Suspect, find_suspects};
@@ -43,7 +43,8 @@ impl TrainModel {
         let rows = engine.load_rows(&dataset).await?;
         let task = tasks::get(&mut engine.db.read().await?, TaskId(run.task_id)).await?;
         let most = task.policy.review.suspects;
-        let (bytes, suspects) = fit(context.clone(), run.clone(), rows, most).await?;
+        let (bytes, suspects, search) = fit(context.clone(), run.clone(), rows, most).await?;
+        run.search = search.map(|search| Json(serde_json::json!(search)));
         run.artifact_bytes = Some(bytes.len() as i64);
         run.artifact_hash = Some(engine.artifacts.put(bytes).await?);
         let mut conn = engine.db.begin().await?;
@@ -124,13 +125,13 @@ impl Handler for TrainModel {
     }
 }
 
-/// Runs the trainer on a blocking thread; gives the artifact and the labels that are probably wrong.
+/// Runs the trainer on a blocking thread; gives the artifact, the labels that are probably wrong and what a search tried.
 async fn fit(
     context: JobContext,
     run: Run,
     rows: Vec<DatasetRow>,
     most_suspects: usize,
-) -> Result<(Vec<u8>, Vec<Suspect>), EngineError> {
+) -> Result<(Vec<u8>, Vec<Suspect>, Option<SearchTable>), EngineError> {
     let fitting = tokio::task::spawn_blocking(move || {
         let trainer = find_trainer(&run.trainer)
             .ok_or_else(|| TrainError::Data(format!("there is no trainer named \"{}\"", run.trainer)))?;
@@ -140,9 +141,10 @@ async fn fit(
             progress: &|share, message| context.tell(share, message),
         };
         let rows = learned_rows(rows);
-        let fitted = trainer.fit(&training_set(&rows), &run.settings, &fit)?;
+        let mut fitted = trainer.fit(&training_set(&rows), &run.settings, &fit)?;
+        let search = fitted.search.take();
         let (classifier, suspects) = find_suspects(fitted, &rows, most_suspects);
-        Ok((artifact::encode(&classifier)?, suspects))
+        Ok((artifact::encode(&classifier)?, suspects, search))
     });
     fitting.await.unwrap_or_else(|error| {
         Err(EngineError::Train(TrainError::Data(format!(

@@ -165,6 +165,7 @@ impl Engine {
             created_at_us: now_us,
             started_at_us: None,
             finished_at_us: None,
+            search: None,
         };
         runs::insert(conn, &run).await?;
         let spec = NewJobSpec {

@@ -240,21 +240,30 @@ impl Trainer for LinearTrainer {
         let margins = data.out_of_fold_margins(&settings, context)?;
         (context.progress)(0.8, "fitting the final model");
         let everyone: Vec<u32> = (0..rows.len() as u32).collect();
-        let weights = data.fit(&settings, &everyone, context.seed, context)?;
+        let fitted_weights = data.fit(&settings, &everyone, context.seed, context)?;
         (context.progress)(0.95, "calibrating");
-        let calibration = data.calibrate(&settings, &margins);
+        let calibration = calibrate(
+            settings.calibration,
+            &CalibrationSet {
+                margins: &margins,
+                label_count: labels.len(),
+                labels: &numbers,
+                weights: &weights,
+            },
+        );
         (context.progress)(1.0, "fitted");
         let classifier = TextClassifier {
             trainer: self.name().to_owned(),
             settings: serde_json::to_value(&settings).unwrap_or_default(),
             labels,
             vectoriser,
-            weights,
+            weights: fitted_weights,
             calibration,
         };
         Ok(Fitted {
             classifier,
             out_of_fold: OutOfFold { margins, order },
+            search: None,
         })
     }
 }
@@ -367,59 +376,55 @@ impl LabelledRows<'_> {
             });
         Ok(margins)
     }
+}
 
-    fn calibrate(&self, settings: &LinearSettings, margins: &[f32]) -> Calibration {
-        let method = match settings.calibration {
-            CalibrationMethod::Auto if self.label_count == 2 => CalibrationMethod::Sigmoid,
-            CalibrationMethod::Auto if self.rows.len() < PIECEWISE_EXAMPLES => CalibrationMethod::Temperature,
-            CalibrationMethod::Auto => CalibrationMethod::PiecewiseTemperature,
-            chosen => chosen,
-        };
-        let set = CalibrationSet {
-            margins,
-            label_count: self.label_count,
-            labels: self.labels,
-            weights: self.weights,
-        };
-        let per_label: Vec<usize> = if self.label_count == 2 {
-            vec![1]
-        } else {
-            (0..self.label_count).collect()
-        };
-        let weights: Vec<f64> = self.weights.iter().map(|&weight| f64::from(weight)).collect();
-        let column = |label: usize| -> (Vec<f64>, Vec<bool>) {
-            let values = margins
-                .chunks_exact(self.label_count)
-                .map(|row| f64::from(row[label]))
-                .collect();
-            (
-                values,
-                self.labels.iter().map(|&own| own as usize == label).collect(),
-            )
-        };
-        match method {
-            CalibrationMethod::Sigmoid => Calibration::Sigmoid {
-                labels: per_label
-                    .par_iter()
-                    .map(|&label| {
-                        let (values, positive) = column(label);
-                        Sigmoid::fit(&values, &positive, &weights)
-                    })
-                    .collect(),
-            },
-            CalibrationMethod::Isotonic => Calibration::Isotonic {
-                labels: per_label
-                    .par_iter()
-                    .map(|&label| {
-                        let (values, positive) = column(label);
-                        Isotonic::fit(&values, &positive, &weights)
-                    })
-                    .collect(),
-            },
-            CalibrationMethod::PiecewiseTemperature => Calibration::PiecewiseTemperature(Slopes::fit(&set)),
-            CalibrationMethod::Temperature | CalibrationMethod::Auto => Calibration::Temperature {
-                beta: fit_temperature(&set),
-            },
-        }
+/// Fits the way from out-of-fold margins to probabilities.
+pub(crate) fn calibrate(method: CalibrationMethod, set: &CalibrationSet<'_>) -> Calibration {
+    let method = match method {
+        CalibrationMethod::Auto if set.label_count == 2 => CalibrationMethod::Sigmoid,
+        CalibrationMethod::Auto if set.labels.len() < PIECEWISE_EXAMPLES => CalibrationMethod::Temperature,
+        CalibrationMethod::Auto => CalibrationMethod::PiecewiseTemperature,
+        chosen => chosen,
+    };
+    let per_label: Vec<usize> = if set.label_count == 2 {
+        vec![1]
+    } else {
+        (0..set.label_count).collect()
+    };
+    let weights: Vec<f64> = set.weights.iter().map(|&weight| f64::from(weight)).collect();
+    let column = |label: usize| -> (Vec<f64>, Vec<bool>) {
+        let values = set
+            .margins
+            .chunks_exact(set.label_count)
+            .map(|row| f64::from(row[label]))
+            .collect();
+        (
+            values,
+            set.labels.iter().map(|&own| own as usize == label).collect(),
+        )
+    };
+    match method {
+        CalibrationMethod::Sigmoid => Calibration::Sigmoid {
+            labels: per_label
+                .par_iter()
+                .map(|&label| {
+                    let (values, positive) = column(label);
+                    Sigmoid::fit(&values, &positive, &weights)
+                })
+                .collect(),
+        },
+        CalibrationMethod::Isotonic => Calibration::Isotonic {
+            labels: per_label
+                .par_iter()
+                .map(|&label| {
+                    let (values, positive) = column(label);
+                    Isotonic::fit(&values, &positive, &weights)
+                })
+                .collect(),
+        },
+        CalibrationMethod::PiecewiseTemperature => Calibration::PiecewiseTemperature(Slopes::fit(set)),
+        CalibrationMethod::Temperature | CalibrationMethod::Auto => Calibration::Temperature {
+            beta: fit_temperature(set),
+        },
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::calibration::Calibration;
 use crate::classifier::TextClassifier;
 use crate::linear::LinearTrainer;
+use crate::search::{SearchTable, SearchTrainer};
 
 /// Examples to learn from: text, label and weight side by side.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +113,8 @@ pub struct Fitted {
     pub classifier: TextClassifier,
     /// What models that did not see them say of the examples.
     pub out_of_fold: OutOfFold,
+    /// What was tried, where settings were searched for.
+    pub search: Option<SearchTable>,
 }
 
 /// Margins of the examples of a training by models that did not see them.
@@ -162,6 +165,7 @@ pub trait Trainer: Send + Sync {
 pub fn find_trainer(name: &str) -> Option<Box<dyn Trainer>> {
     match name {
         "linear" => Some(Box::new(LinearTrainer)),
+        "search" => Some(Box::new(SearchTrainer)),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ macro_rules! columns {
     () => {
         "id, project_id, task_id, reason, status, trainer, settings, seed, dataset_id, artifact_hash, artifact_bytes, \
          baseline_version_id, model_version_id, metrics, baseline_metrics, decision, error, created_at_us, \
-         started_at_us, finished_at_us"
+         started_at_us, finished_at_us, search"
     };
 }
 
@@ -25,7 +25,7 @@ statements! {
     COUNT_UNFINISHED = "SELECT COUNT(*) FROM runs WHERE task_id = $1 AND status IN ('queued', 'running')";
     UPDATE = "UPDATE runs SET status = $2, dataset_id = $3, artifact_hash = $4, artifact_bytes = $5, \
               baseline_version_id = $6, model_version_id = $7, metrics = $8, baseline_metrics = $9, decision = $10, \
-              error = $11, started_at_us = $12, finished_at_us = $13 WHERE id = $1";
+              error = $11, started_at_us = $12, finished_at_us = $13, search = $14 WHERE id = $1";
     LOCK = "UPDATE runs SET status = status WHERE id = $1";
 }
 
@@ -75,6 +75,8 @@ pub struct Run {
     pub started_at_us: Option<i64>,
     /// When it ended.
     pub finished_at_us: Option<i64>,
+    /// What was tried, where settings were searched for.
+    pub search: Option<Json<serde_json::Value>>,
 }
 
 /// Adds a run that waits for a worker.
@@ -185,7 +187,8 @@ pub async fn update(conn: &mut Conn, run: &Run) -> Result<(), StorageError> {
         &run.decision,
         &run.error,
         run.started_at_us,
-        run.finished_at_us
+        run.finished_at_us,
+        &run.search
     )?;
     Ok(())
 }

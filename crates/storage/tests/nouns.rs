@@ -95,6 +95,7 @@ fn run(number: u128) -> Run {
         created_at_us: START_US,
         started_at_us: None,
         finished_at_us: None,
+        search: None,
     }
 }
 

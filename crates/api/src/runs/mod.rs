@@ -27,6 +27,10 @@ pub(crate) struct RunBody {
     model_version_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline_version_id: Option<Uuid>,
+    /// What a search for settings tried and what it chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    search: Option<serde_json::Value>,
     /// Evaluation on the held-out part.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -52,6 +56,7 @@ impl RunBody {
     /// With the numbers of its evaluations only.
     fn in_a_list(self) -> Self {
         Self {
+            search: None,
             metrics: self.metrics.map(headline),
             baseline_metrics: self.baseline_metrics.map(headline),
             ..self
@@ -72,6 +77,7 @@ impl From<Run> for RunBody {
             dataset_id: row.dataset_id,
             model_version_id: row.model_version_id,
             baseline_version_id: row.baseline_version_id,
+            search: row.search.map(|search| search.0),
             metrics: row.metrics.map(|metrics| metrics.0),
             baseline_metrics: row.baseline_metrics.map(|metrics| metrics.0),
             decision: row.decision.map(|decision| decision.0),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use hone_domain::{RunId, RunStatus, format_rfc3339};
 use hone_engine::{Decision, EngineError, PairedComparison};
+use hone_learn::SearchTable;
 use hone_storage::runs::{self, Run};
 use hone_storage::versions;
 use serde_json::{Value, json};
@@ -94,7 +95,7 @@ pub(super) async fn report(app: &App, run: &Run, output: Output) -> anyhow::Resu
         .map(|(end, start)| (end - start) as f64 / 1e6);
     let value = json!({
         "run_id": run.id, "version": version.version, "stage": version.stage, "decision": decision, "metrics": metrics,
-        "duration_s": duration_s,
+        "duration_s": duration_s, "search": run.search.as_ref().map(|search| &search.0),
     });
     output.result(&value, || {
         let number = |name: &str| metrics.get(name).and_then(Value::as_f64).unwrap_or_default();
@@ -115,6 +116,9 @@ pub(super) async fn report(app: &App, run: &Run, output: Output) -> anyhow::Resu
         if let Some(comparison) = &decision.comparison {
             report_comparison(comparison, output);
         }
+        if let Some(search) = &run.search {
+            report_search(&search.0, output);
+        }
         output.raw(&format!("stage {}", version.stage));
     });
     Ok(if decision.accepted {
@@ -124,10 +128,38 @@ pub(super) async fn report(app: &App, run: &Run, output: Output) -> anyhow::Resu
     })
 }
 
+/// What a search for settings tried and what it chose.
+fn report_search(search: &Value, output: Output) {
+    let Ok(table) = serde_json::from_value::<SearchTable>(search.clone()) else {
+        return;
+    };
+    let cells = table.entries.iter().map(|entry| {
+        vec![
+            json!(entry.features).as_str().unwrap_or_default().to_owned(),
+            format!("{}", entry.c),
+            entry.examples.to_string(),
+            format!("{:.4}", entry.macro_f1),
+            format!("{:.4}", entry.log_loss),
+            format!("{:.2}", entry.seconds),
+            if entry.is_kept { "kept" } else { "" }.to_owned(),
+        ]
+    });
+    let headers = ["features", "c", "examples", "macro-F1", "log-loss", "seconds", ""];
+    output.table(&headers, cells.collect());
+    let stopped = table
+        .stopped_by
+        .map_or_else(String::new, |cap| format!(", ended early by {cap}"));
+    output.raw(&format!(
+        "settings searched for at the cost of {:.1} trainings{stopped}: {}",
+        table.cost,
+        json!(table.winner)
+    ));
+}
+
 /// What the gate saw row by row.
 fn report_comparison(comparison: &PairedComparison, output: Output) {
     output.raw(&format!(
-        "macro-F1 {:+.4} ({:+.4} to {:+.4}), right alone on {} rows against {} (McNemar mid-p {:.3}), ECE {:.3} against {:.3}",
+        "macro-F1 {:+.4} ({:+.4} to {:+.4}), right alone on {} rows against {} (McNemar mid-p {:.3}), ECE {:.3} against {:.3}, {:.1} us against {:.1} for a row",
         comparison.macro_f1_difference,
         comparison.macro_f1_lower,
         comparison.macro_f1_upper,
@@ -136,6 +168,8 @@ fn report_comparison(comparison: &PairedComparison, output: Output) {
         comparison.mcnemar_mid_p,
         comparison.candidate_ece,
         comparison.baseline_ece,
+        comparison.candidate_latency_us,
+        comparison.baseline_latency_us,
     ));
     for regression in &comparison.regressions {
         output.raw(&format!(

@@ -150,6 +150,7 @@ impl Engine {
                 "accepted": true, "deployed": deploys, "reason": "registered by hand",
             }))),
             error: None,
+            search: None,
             created_at_us: now_us,
             started_at_us: Some(now_us),
             finished_at_us: Some(now_us),

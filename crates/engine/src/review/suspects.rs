@@ -37,6 +37,7 @@ pub(crate) fn find_suspects(
     let Fitted {
         classifier,
         out_of_fold,
+        ..
     } = fitted;
     if limit == 0 {
         return (classifier, Vec::new());

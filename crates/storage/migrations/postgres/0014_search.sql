@@ -1,0 +1,2 @@
+-- What a search for settings tried and what it chose.
+ALTER TABLE runs ADD COLUMN search JSONB;
