@@ -30,8 +30,6 @@ statements! {
             AND (confidence < $6 OR $6 IS NULL) ORDER BY created_at_us DESC, id DESC LIMIT $7");
     LIST_AFTER = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 AND (created_at_us, id) > ($2, $3) \
             ORDER BY created_at_us, id LIMIT $4");
-    LIST_BEFORE = concat!("SELECT ", columns!(), " FROM interactions WHERE task_id = $1 AND (created_at_us, id) < ($2, $3) \
-            ORDER BY created_at_us DESC, id DESC LIMIT $4");
     LIST_OF_CONVERSATION = concat!("SELECT ", columns!(), " FROM interactions WHERE conversation_id = $1 \
             AND project_id = $2 ORDER BY turn NULLS LAST, created_at_us, id LIMIT $3");
     LIST_REPEATED = "SELECT conversation_id, input_hash FROM interactions WHERE conversation_id IS NOT NULL \
@@ -268,10 +266,13 @@ pub async fn list_before(
         fetch_all,
         conn,
         Interaction,
-        LIST_BEFORE,
+        LIST_OF_TASK,
         task.0,
         before.0,
         before.1,
+        None::<String>,
+        None::<String>,
+        None::<f64>,
         limit
     )?)
 }

@@ -23,7 +23,9 @@ use super::report::{Repeats, append};
 use super::server::Server;
 
 /// Interactions of the history, which goes back 30 days at every size.
-const SIZES: [usize; 2] = [10_000, 300_000];
+const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
+/// The history beside which requests are mixed.
+const MIXED_AT: usize = 1_000_000;
 const DAYS: i64 = 30;
 const DAY_US: i64 = 86_400_000_000;
 const BATCH: usize = 1_000;
@@ -65,7 +67,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 write!(row, " {} |", p50_and_p95(&loads))?;
             }
             writeln!(table, "{row}")?;
-            if size == SIZES[1] {
+            if size == MIXED_AT {
                 mixed(&server, &mut beside).await?;
             }
             drop(server);
@@ -187,13 +189,15 @@ async fn mixed(server: &Server, table: &mut String) -> anyhow::Result<()> {
     let feedback = post("/v1/feedback", &thumb);
     let metrics = get(server, "/v1/metrics?task=intent&period=day&by=label");
     let models = get(server, "/v1/models?task=bench");
-    let deploy = json!({ "task": "bench", "version": "1.0.0" }).to_string();
-    let deploy = post("/v1/deployments", &deploy);
-    let (feedback, metrics, models, deploy) = tokio::try_join!(
+    server.run(&["task", "create", "greet", "--kind", "generate"])?;
+    let spec =
+        json!({ "model": "openai/gpt-4o-mini", "messages": [{ "role": "system", "template": "Greet." }] });
+    let register = post("/v1/tasks/greet/versions", &spec.to_string());
+    let (feedback, metrics, models, register) = tokio::try_join!(
         load::run(&feedback, 10, MIXED_SECONDS, Some(pause)),
         load::run(&metrics, 5, MIXED_SECONDS, Some(pause)),
         load::run(&models, 4, MIXED_SECONDS, Some(pause)),
-        load::run(&deploy, 5, MIXED_SECONDS, Some(seldom)),
+        load::run(&register, 5, MIXED_SECONDS, Some(seldom)),
     )?;
     writeln!(
         table,
@@ -203,7 +207,10 @@ async fn mixed(server: &Server, table: &mut String) -> anyhow::Result<()> {
         ("`POST /v1/feedback`", feedback),
         ("`GET /v1/metrics`, a day by label", metrics),
         ("`GET /v1/models`", models),
-        ("`POST /v1/deployments`", deploy),
+        (
+            "`POST /v1/tasks/{task}/versions`: registers and deploys",
+            register,
+        ),
     ] {
         writeln!(
             table,

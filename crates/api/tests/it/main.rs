@@ -9,6 +9,7 @@ mod discovering;
 mod exporting;
 mod gateway;
 mod jobs;
+mod living;
 mod observing;
 mod recording;
 mod repeating;
