@@ -111,7 +111,12 @@ pub(super) fn compare(
     levels: Levels,
     running: Option<&mut Running>,
 ) -> Comparison {
-    let [live, new] = oriented(goal, sides.arms);
+    let arms = if goal.metric.is_share() {
+        sides.arms.map(with_doubt)
+    } else {
+        sides.arms
+    };
+    let [live, new] = oriented(goal, arms);
     let allowed = if goal.metric.has_relative_margin() {
         goal.margin * live.mean.abs()
     } else {
@@ -141,6 +146,19 @@ pub(super) fn compare(
         exact(&mut comparison, goal, sides, levels);
     }
     comparison
+}
+
+/// An arm of successes in which nothing varied, as if one more success and one more failure had come: a hundred of a hundred does not
+/// say that there is no failure, but that there are few.
+fn with_doubt(arm: Arm) -> Arm {
+    if arm.variance > 0.0 || arm.count == 0.0 {
+        return arm;
+    }
+    let share = (arm.count + 1.0) / (arm.count + 2.0);
+    Arm {
+        variance: share * (1.0 - share),
+        ..arm
+    }
 }
 
 /// Arms of which more is better.
