@@ -150,6 +150,28 @@ impl Engine {
         Ok(Some(deployment))
     }
 
+    /// Starts the newest version of a classify task that the gate accepted while another deployment shared the traffic, where it is
+    /// newer than what was decided on and the plan lets it prove itself against what serves now.
+    pub(crate) async fn start_waiting(
+        &self,
+        conn: &mut Conn,
+        task: &Task,
+        decided: i64,
+    ) -> Result<(), EngineError> {
+        let policy = &task.policy.deployment;
+        let proves = policy.automatic && policy.plan.strategy != Strategy::AllAtOnce;
+        if task.kind != TaskKind::Classify || !proves {
+            return Ok(());
+        }
+        let newest = versions::find_latest(conn, task.task_id()).await?;
+        let waits = |version: &ModelVersion| version.stage == Stage::Candidate && version.number > decided;
+        if let Some(version) = newest.filter(waits) {
+            let reason = "the gate accepted it while another deployment shared the traffic";
+            self.deploy_accepted(conn, task, &version, reason).await?;
+        }
+        Ok(())
+    }
+
     async fn place_order(
         &self,
         conn: &mut Conn,

@@ -104,6 +104,7 @@ impl Engine {
                 take_winner(&mut deployment, version.id, &version.version)?;
                 self.make_live(&mut conn, &task, &mut deployment, &look.reason)
                     .await?;
+                self.start_waiting(&mut conn, &task, version.number).await?;
             }
             Recommendation::Advance { shares } if acts => {
                 self.advance(&mut conn, &mut deployment, shares, &look.reason)
@@ -113,6 +114,8 @@ impl Engine {
                 self.take_off(&mut conn, &mut deployment, Stage::Refused, &look.reason)
                     .await?;
                 tracing::warn!(task = task.name, deployment = %deployment.id, reason = look.reason, "rolled back");
+                let version = versions::get(&mut conn, ModelVersionId(deployment.model_version_id)).await?;
+                self.start_waiting(&mut conn, &task, version.number).await?;
             }
             _ => deployments::update(&mut conn, &deployment).await?,
         }
@@ -150,14 +153,13 @@ impl Engine {
     }
 }
 
-/// Whether an arm is too small for the asymptotic comparisons, or nothing varies.
+/// Whether an arm is too small for the asymptotic comparisons.
 fn needs_order(table: &ArmTable, metric: &Metric, deployment: &Deployment, live: uuid::Uuid) -> bool {
     arms_of(deployment).into_iter().any(|version| {
         let [live, new] = table.pair(&metric.name(), live, version);
         let is_small = live.count.min(new.count) < FEWEST;
-        let varies = live.variance > 0.0 || new.variance > 0.0;
         let differs = live.mean.total_cmp(&new.mean).is_ne();
-        live.count > 0.0 && new.count > 0.0 && differs && (is_small || !varies)
+        live.count > 0.0 && new.count > 0.0 && differs && is_small
     })
 }
 
