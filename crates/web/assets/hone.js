@@ -1,6 +1,7 @@
 // Draws the learning curves and the trends. Every element with data-curve holds
 // [times, accuracies, macro-F1s, macro-F1s of refused versions] as JSON, every element with data-trend
-// [times, interactions, shares judged right, shares of thumbs that are up, shares that failed].
+// [times, interactions, shares judged right, shares of thumbs that are up, shares that failed], and data-range its
+// first and last second.
 (function () {
   "use strict";
   var charts = [];
@@ -16,7 +17,7 @@
     charts.push(new uPlot({
       width: element.clientWidth,
       height: 180,
-      scales: { y: { range: [0, 1] }, count: { range: function (_, low, high) { return [0, Math.max(high, 1)]; } } },
+      scales: { x: { range: JSON.parse(element.dataset.range) }, y: { range: [0, 1] }, count: { range: function (_, low, high) { return [0, Math.max(high, 1)]; } } },
       axes: [{}, { size: 60, values: percent }, { side: 1, scale: "count", grid: { show: false } }],
       series: [
         { label: "hour" },

@@ -24,8 +24,8 @@ pub(crate) fn health(health: &TaskHealth) -> Markup {
         div.health {
             p {
                 span class={ "health-" (health.status.as_str()) } { (words_of(health.status)) }
-                @if let (Some(label), Some(approval)) = (health.label, health.approval) {
-                    ", " (words_of_label(label)) span.none { " (" (share(approval)) " approval in its window)" }
+                @if let (Some(label), Some(correctness)) = (health.label, health.correctness) {
+                    ", " (words_of_label(label)) span.none { " (" (share(correctness)) " right)" }
                 }
                 span.none { ". Training: " (words_of_level(health.readiness.level)) ", "
                     (health.readiness.feedback) " pieces of feedback, " (health.readiness.new_feedback) " since the last one" }
@@ -66,7 +66,9 @@ pub(crate) fn trend(metrics: &TaskMetrics) -> Markup {
         series(Indicator::ApprovalRate),
         series(Indicator::ErrorRate)
     ]);
-    html! { div.trend data-trend=(data.to_string()) {} }
+    let seconds = |at: &str| hone_domain::parse_rfc3339(at).unwrap_or_default() / hone_domain::SECOND_US;
+    let range = format!("[{},{}]", seconds(&metrics.from), seconds(&metrics.to));
+    html! { div.trend data-trend=(data.to_string()) data-range=(range) {} }
 }
 
 /// Renders what each version did.

@@ -120,12 +120,12 @@ fn print_health(health: &Health, output: Output) {
     }
     for task in &health.tasks {
         let label = task.label.map_or_else(String::new, |label| format!(", {label}"));
-        let approval = task.approval.map_or_else(String::new, |approval| {
-            format!(" ({:.1} % approval)", 100.0 * approval)
-        });
+        let right = task
+            .correctness
+            .map_or_else(String::new, |share| format!(" ({:.1} % right)", 100.0 * share));
         let serving = task.serving.as_deref().unwrap_or("nothing");
         output.raw(&format!(
-            "{}: {}{label}{approval}, {serving} serves",
+            "{}: {}{label}{right}, {serving} serves",
             task.task, task.status
         ));
         for reason in &task.reasons {

@@ -156,6 +156,8 @@ pub struct AlertRule {
     pub severity: Severity,
     /// What it is looked at apart for: all, or each version, action type, label or source.
     pub by: Dimension,
+    /// Only what the version that serves answered counts, where one does: what an earlier one did wrong is over.
+    pub of_serving: bool,
     /// Only for these tasks; for all when empty.
     pub tasks: Vec<String>,
     /// What to do about it.
@@ -176,6 +178,7 @@ impl Default for AlertRule {
             hysteresis: 0.0,
             severity: Severity::Warning,
             by: Dimension::All,
+            of_serving: false,
             tasks: Vec::new(),
             advice: String::new(),
             enabled: true,
@@ -198,6 +201,7 @@ impl AlertRule {
                 "accuracy",
                 Self {
                     below: Some(0.70),
+                    of_serving: true,
                     ..of(
                         Indicator::Correctness,
                         Severity::Critical,
@@ -232,6 +236,7 @@ impl AlertRule {
                 "misclassification",
                 Self {
                     above: Some(0.15),
+                    of_serving: true,
                     ..of(
                         Indicator::CorrectionRate,
                         Severity::Warning,
@@ -243,6 +248,7 @@ impl AlertRule {
                 "approval",
                 Self {
                     below: Some(0.75),
+                    of_serving: true,
                     ..of(
                         Indicator::ApprovalRate,
                         Severity::Warning,
@@ -335,6 +341,12 @@ impl AlertRule {
         }
         if self.metric == AlertMetric::MacroF1 && self.by != Dimension::All {
             return refuse("/by", "is not kept of macro_f1; leave it out".to_owned());
+        }
+        if self.of_serving && self.by != Dimension::All {
+            return refuse(
+                "/of_serving",
+                "cannot stand beside by; leave one of them out".to_owned(),
+            );
         }
         for name in &self.tasks {
             require_name("/tasks", name)?;

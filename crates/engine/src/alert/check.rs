@@ -267,6 +267,18 @@ impl Engine {
         rule: &AlertRule,
         known: &mut HashMap<(i64, Dimension), BTreeMap<String, Sums>>,
     ) -> Result<BTreeMap<String, Measured>, EngineError> {
+        if rule.of_serving
+            && let Some(serving) = deployments::find_serving(conn, task.task_id()).await?
+        {
+            let by_version = AlertRule {
+                by: Dimension::Version,
+                of_serving: false,
+                ..rule.clone()
+            };
+            let mut measured = Box::pin(self.measure_rule(conn, task, &by_version, known)).await?;
+            let own = measured.remove(&serving.model_version_id.to_string());
+            return Ok(own.map(|own| (String::new(), own)).into_iter().collect());
+        }
         let stretch = self.window_of(task, rule);
         match &rule.metric {
             AlertMetric::MacroF1 => macro_f1_of(conn, task).await,

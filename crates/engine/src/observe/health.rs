@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 
 use hone_domain::{
-    AlertState, Dimension, Grain, HOUR_US, HealthLabel, HealthStatus, Indicator, ProjectId, ReadinessLevel,
+    AlertMetric, AlertRule, AlertState, HealthLabel, HealthStatus, Indicator, ProjectId, ReadinessLevel,
     Severity, TaskKind,
 };
 use hone_storage::alerts::{self, Alert};
-use hone_storage::rollups::{self, Stretch};
 use hone_storage::tasks::Task;
 use hone_storage::{Conn, jobs, tasks};
 
@@ -53,8 +52,8 @@ pub struct TaskHealth {
     pub status: HealthStatus,
     /// How people like the answers; absent while too few have said so.
     pub label: Option<HealthLabel>,
-    /// Share of the thumbs that are up, or of the judged answers that were right where nobody gave thumbs.
-    pub approval: Option<f64>,
+    /// Share of the judged answers (thumbs, corrections) of the version that serves that were right; of all where none serves.
+    pub correctness: Option<f64>,
     /// The version that serves.
     pub serving: Option<String>,
     /// What is wrong, the worst first.
@@ -124,7 +123,7 @@ impl Engine {
         task: &Task,
         reasons: Vec<HealthReason>,
     ) -> Result<TaskHealth, EngineError> {
-        let approval = self.approval(conn, task).await?;
+        let correctness = self.correctness(conn, task).await?;
         let readiness = self.readiness_in(conn, task).await?;
         let serving = self.served(task).ok();
         let mut recommendations: Vec<String> = Vec::new();
@@ -145,8 +144,8 @@ impl Engine {
         Ok(TaskHealth {
             task: task.name.clone(),
             status: worst(&reasons),
-            label: approval.map(|approval| label_of(task, approval)),
-            approval,
+            label: correctness.map(|correctness| label_of(task, correctness)),
+            correctness,
             serving: serving.map(|served| served.version.version.clone()),
             reasons,
             recommendations,
@@ -154,25 +153,20 @@ impl Engine {
         })
     }
 
-    async fn approval(&self, conn: &mut Conn, task: &Task) -> Result<Option<f64>, EngineError> {
+    /// How often the version that serves was right, where enough was said of it.
+    async fn correctness(&self, conn: &mut Conn, task: &Task) -> Result<Option<f64>, EngineError> {
         let policy = &task.policy.observing;
-        let window_us = policy.window_hours * HOUR_US;
-        let stretch = Stretch {
-            task: task.task_id(),
-            grain: Grain::Hour,
-            dimension: Dimension::All,
-            from_us: Grain::Hour.start_us(self.ids.now_us() - window_us),
-            to_us: i64::MAX,
+        let rule = AlertRule {
+            metric: AlertMetric::Indicator(Indicator::Correctness),
+            window_minutes: policy.window_hours * 60,
+            of_serving: true,
+            ..AlertRule::default()
         };
-        let found = rollups::list_totals(conn, &stretch, 1).await?;
-        let Some(counted) = found.first() else {
-            return Ok(None);
-        };
-        let said = [Indicator::ApprovalRate, Indicator::Correctness];
-        let enough = said
-            .into_iter()
-            .find(|indicator| indicator.outcomes(&counted.sums) >= policy.min_outcomes.max(1));
-        Ok(enough.and_then(|indicator| indicator.of(&counted.sums, 0.0)))
+        let measured = self.measure_rule(conn, task, &rule, &mut HashMap::new()).await?;
+        let enough = measured
+            .get("")
+            .filter(|found| found.outcomes >= policy.min_outcomes.max(1));
+        Ok(enough.map(|found| found.value))
     }
 
     async fn system_health(&self, conn: &mut Conn) -> Result<SystemHealth, EngineError> {
@@ -223,11 +217,11 @@ fn worst(reasons: &[HealthReason]) -> HealthStatus {
     }
 }
 
-fn label_of(task: &Task, approval: f64) -> HealthLabel {
+fn label_of(task: &Task, correctness: f64) -> HealthLabel {
     let policy = &task.policy.observing;
-    if approval >= policy.excellent_approval {
+    if correctness >= policy.excellent_approval {
         HealthLabel::Excellent
-    } else if approval >= policy.good_approval {
+    } else if correctness >= policy.good_approval {
         HealthLabel::Good
     } else {
         HealthLabel::NeedsImprovement
