@@ -116,3 +116,25 @@ pub(crate) fn problem_of(address: &str) -> Option<String> {
         .err()
         .map(|error| format!("is no e-mail address ({error})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_is_refused_and_a_name_may_stand_before_one() {
+        assert!(problem_of("nobody").is_some() && problem_of("a@b@c").is_some());
+        assert!(problem_of("team@example.com").is_none());
+        assert!(problem_of("The team <team@example.com>").is_none());
+        let settings = SmtpSettings {
+            host: "localhost".to_owned(),
+            port: None,
+            tls: SmtpTls::None,
+            credentials: Some(("me".to_owned(), "secret".to_owned())),
+            from: "nobody".to_owned(),
+        };
+        let error = Mailer::new(&settings).unwrap_err().to_string();
+        assert!(error.starts_with("alerts.smtp.from"), "{error}");
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+}

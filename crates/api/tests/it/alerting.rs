@@ -12,6 +12,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::desk::{correct, versions};
 
@@ -35,7 +36,7 @@ async fn receiver() -> (String, Got) {
     let routes = Router::new().fallback(take).with_state(got.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
+    TaskTracker::new().spawn(async move { axum::serve(listener, routes).await });
     (address, got)
 }
 
@@ -45,7 +46,7 @@ async fn mail_server() -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let taken = mails.clone();
-    tokio::spawn(async move {
+    TaskTracker::new().spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (read, mut write) = stream.into_split();
             let mut lines = BufReader::new(read).lines();
@@ -412,6 +413,11 @@ async fn mails_arrive_and_what_does_not_is_in_the_log() {
         .map(|(_, headers, _)| headers["webhook-id"].to_str().unwrap())
         .collect();
     assert!(ids.len() > 2 && ids.iter().all(|id| *id == ids[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_that_cannot_work_are_refused_by_their_field() {
+    let app = TestApp::of_kind("sqlite").await.unwrap();
     for (wrong, field) in [
         (json!({ "kind": "email", "target": "nobody" }), "/target"),
         (json!({ "kind": "webhook", "target": "no url" }), "/target"),

@@ -273,7 +273,7 @@ fn walk(kind: &str, cases: u32) {
                 return;
             };
             for step in &steps {
-                world.take(step).await;
+                Box::pin(world.take(step)).await;
                 world.check().await;
             }
             world.other.stop().await;

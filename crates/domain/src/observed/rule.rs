@@ -189,110 +189,63 @@ impl Default for AlertRule {
 impl AlertRule {
     /// The rules that every project has: the documented ones, and one for failing calls.
     pub fn shipped() -> Vec<(&'static str, Self)> {
-        let of = |indicator, severity, advice: &str| Self {
+        let day = 1_440;
+        let above = |indicator, limit, minutes, severity, advice: &str| Self {
             metric: AlertMetric::Indicator(indicator),
+            above: Some(limit),
+            window_minutes: minutes,
             severity,
             advice: advice.to_owned(),
             hysteresis: 0.01,
             ..Self::default()
         };
+        let below = |indicator, limit, minutes, severity, advice: &str| Self {
+            above: None,
+            below: Some(limit),
+            ..above(indicator, limit, minutes, severity, advice)
+        };
+        let serving = |rule: Self| Self {
+            of_serving: true,
+            ..rule
+        };
+        let accuracy =
+            "review the latest answers at once, and go back to the version before if it was better";
+        let accuracy = below(Indicator::Correctness, 0.70, day, Severity::Critical, accuracy);
+        let escalation = "the model is not sure enough: add examples for what is escalated";
+        let escalation = above(
+            Indicator::EscalationRate,
+            0.30,
+            day,
+            Severity::Warning,
+            escalation,
+        );
+        let f1 = "train again with more examples; look at the labels with the lowest F1";
+        let f1 = Self {
+            metric: AlertMetric::MacroF1,
+            ..below(Indicator::Correctness, 0.70, day, Severity::Warning, f1)
+        };
+        let wrong = "review labels and prompts: people correct too many answers";
+        let wrong = above(Indicator::CorrectionRate, 0.15, day, Severity::Warning, wrong);
+        let approval = "look at what people dislike: hone topics names what goes wrong again and again";
+        let approval = below(Indicator::ApprovalRate, 0.75, day, Severity::Warning, approval);
+        let action = "collect examples of this kind of action, or change its prompt";
+        let action = Self {
+            by: Dimension::ActionType,
+            ..below(Indicator::ApprovalRate, 0.85, 7 * day, Severity::Info, action)
+        };
+        let errors = "look at the errors of the last calls and at the provider's status";
+        let errors = above(Indicator::ErrorRate, 0.05, 60, Severity::Warning, errors);
+        let failing = "add a fallback model, or go back to the version before";
+        let failing = above(Indicator::ErrorRate, 0.20, 15, Severity::Critical, failing);
         vec![
-            (
-                "accuracy",
-                Self {
-                    below: Some(0.70),
-                    of_serving: true,
-                    ..of(
-                        Indicator::Correctness,
-                        Severity::Critical,
-                        "review the latest answers at once, and go back to the version before if it was better",
-                    )
-                },
-            ),
-            (
-                "escalation",
-                Self {
-                    above: Some(0.30),
-                    ..of(
-                        Indicator::EscalationRate,
-                        Severity::Warning,
-                        "the model is not sure enough: add examples for what is escalated",
-                    )
-                },
-            ),
-            (
-                "f1",
-                Self {
-                    below: Some(0.70),
-                    metric: AlertMetric::MacroF1,
-                    ..of(
-                        Indicator::Correctness,
-                        Severity::Warning,
-                        "train again with more examples; look at the labels with the lowest F1",
-                    )
-                },
-            ),
-            (
-                "misclassification",
-                Self {
-                    above: Some(0.15),
-                    of_serving: true,
-                    ..of(
-                        Indicator::CorrectionRate,
-                        Severity::Warning,
-                        "review labels and prompts: people correct too many answers",
-                    )
-                },
-            ),
-            (
-                "approval",
-                Self {
-                    below: Some(0.75),
-                    of_serving: true,
-                    ..of(
-                        Indicator::ApprovalRate,
-                        Severity::Warning,
-                        "look at what people dislike: hone topics names what goes wrong again and again",
-                    )
-                },
-            ),
-            (
-                "action-approval",
-                Self {
-                    below: Some(0.85),
-                    by: Dimension::ActionType,
-                    window_minutes: 7 * 1_440,
-                    ..of(
-                        Indicator::ApprovalRate,
-                        Severity::Info,
-                        "collect examples of this kind of action, or change its prompt",
-                    )
-                },
-            ),
-            (
-                "errors",
-                Self {
-                    above: Some(0.05),
-                    window_minutes: 60,
-                    ..of(
-                        Indicator::ErrorRate,
-                        Severity::Warning,
-                        "look at the errors of the last calls and at the provider's status",
-                    )
-                },
-            ),
-            (
-                "failing",
-                Self {
-                    above: Some(0.20),
-                    window_minutes: 15,
-                    ..of(
-                        Indicator::ErrorRate,
-                        Severity::Critical,
-                        "add a fallback model, or go back to the version before",
-                    )
-                },
-            ),
+            ("accuracy", serving(accuracy)),
+            ("escalation", escalation),
+            ("f1", f1),
+            ("misclassification", serving(wrong)),
+            ("approval", serving(approval)),
+            ("action-approval", action),
+            ("errors", errors),
+            ("failing", failing),
         ]
     }
 

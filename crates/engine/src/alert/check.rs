@@ -1,5 +1,6 @@
 //! Looking at the rules of a project: what each rule measures of each task, and which alerts begin, go on and end.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use hone_domain::{
@@ -298,14 +299,16 @@ impl Engine {
             }
             AlertMetric::Indicator(indicator) => {
                 let key = (rule.window_minutes, rule.by);
-                if !known.contains_key(&key) {
-                    let rows = rollups::list_totals(conn, &stretch, MAX_VALUES).await?;
-                    let sums = rows.into_iter().map(|row| (row.value, row.sums)).collect();
-                    known.insert(key, sums);
-                }
+                let by_value = match known.entry(key) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => {
+                        let rows = rollups::list_totals(conn, &stretch, MAX_VALUES).await?;
+                        place.insert(rows.into_iter().map(|row| (row.value, row.sums)).collect())
+                    }
+                };
                 let minutes = rule.window_minutes as f64;
-                let by_value = known.get(&key).into_iter().flatten();
                 Ok(by_value
+                    .iter()
                     .filter_map(|(value, sums)| {
                         let outcomes = indicator.outcomes(sums);
                         let measured = indicator.of(sums, minutes)?;

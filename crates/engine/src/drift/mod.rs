@@ -55,7 +55,7 @@ impl Engine {
         let reference = self.drift_sample(task, None, since_us).await?;
         let current = self.drift_sample(task, Some(since_us), i64::MAX).await?;
         let since = format_rfc3339(since_us);
-        let earlier = earlier.first().and_then(|row| report_of(row));
+        let earlier = earlier.first().and_then(report_of);
         let earlier = earlier.filter(|earlier| earlier.since == since);
         let at = format_rfc3339(self.ids.now_us());
         let mut report = run_blocking(move || compare(&reference, &current, at, since)).await?;

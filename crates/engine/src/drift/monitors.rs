@@ -364,7 +364,7 @@ mod tests {
         ];
         for _ in 0..count {
             let draw = draws();
-            let is_rare = draw % rare == 0;
+            let is_rare = draw.is_multiple_of(rare);
             let topic = (draw / 7 % 4) as usize;
             let text = if is_rare {
                 "pay with bitcoin wallet"
