@@ -19,6 +19,9 @@ statements! {
                VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, 0, $8, $9, 0.0, '', $10) \
                ON CONFLICT (unique_key) WHERE state = 'queued' DO UPDATE SET unique_key = excluded.unique_key \
                RETURNING id";
+    FORGET_EVENTS = "DELETE FROM job_events WHERE job_id IN (SELECT id FROM jobs WHERE project_id = $1 AND kind = $2 \
+                     AND state = 'succeeded')";
+    FORGET = "DELETE FROM jobs WHERE project_id = $1 AND kind = $2 AND state = 'succeeded'";
     HOLD = "UPDATE jobs SET attempt = attempt WHERE id = $1 AND lease_token = $2 AND state = 'running'";
     HEARTBEAT = "UPDATE jobs SET lease_until_us = $3, progress = $4, message = $5 \
                  WHERE id = $1 AND lease_token = $2 AND state = 'running' RETURNING cancel_requested";
@@ -314,4 +317,11 @@ pub async fn list_events(conn: &mut Conn, job: JobId, after: i64) -> Result<Vec<
 pub fn claim_statement(conn: &mut Conn) -> &'static str {
     let exec: Exec<'_> = conn.exec();
     dialect::claim_statement(&exec)
+}
+
+/// Forgets jobs of a kind that have succeeded: those that come each minute and say nothing when they are over.
+pub async fn forget_succeeded(conn: &mut Conn, project: ProjectId, kind: &str) -> Result<(), StorageError> {
+    execute!(conn, FORGET_EVENTS, project.0, kind)?;
+    execute!(conn, FORGET, project.0, kind)?;
+    Ok(())
 }

@@ -145,6 +145,14 @@ async fn a_rule_fires_once_goes_on_within_its_hysteresis_and_ends(
         states(&app, "").await,
         [pair("accuracy", "firing"), pair("approval", "firing")]
     );
+    // What is done each minute does not fill the list of jobs.
+    let (_, jobs) = app.get("/v1/jobs?limit=500").await;
+    let kinds = jobs["items"].as_array().unwrap().iter();
+    assert_eq!(
+        kinds.filter(|job| job["kind"] == "CheckAlerts").count(),
+        1,
+        "{jobs}"
+    );
     let (_, health) = app.get("/v1/health").await;
     let task = &health["tasks"][0];
     assert_eq!(

@@ -10,7 +10,7 @@ use hone_jobs::{Handler, HandlerFuture, JobContext, JobError};
 use hone_storage::alerts::{self, Alert, Silence};
 use hone_storage::rollups::{self, Stretch};
 use hone_storage::tasks::Task;
-use hone_storage::{Conn, deployments, projects, tasks, versions};
+use hone_storage::{Conn, deployments, jobs, projects, tasks, versions};
 use uuid::Uuid;
 
 use crate::observe::shown;
@@ -379,8 +379,14 @@ impl CheckAlerts {
     }
 
     async fn check(&self, context: &JobContext) -> Result<serde_json::Value, JobError> {
-        let report = self.engine.check_alerts(context.project()).await?;
-        Ok(serde_json::json!(report))
+        let project = context.project();
+        let result = serde_json::json!(self.engine.check_alerts(project).await?);
+        // Of what comes each minute only the last is kept.
+        let mut conn = self.engine.db.begin().await?;
+        jobs::forget_succeeded(&mut conn, project, CHECK_ALERTS).await?;
+        context.finish_in(&mut conn, &result).await?;
+        conn.commit().await?;
+        Ok(result)
     }
 }
 
